@@ -1,0 +1,18 @@
+.PHONY: setup test demo clean
+
+setup: .venv/ready-dev
+
+.venv/ready: pyproject.toml constraints.txt
+	bash scripts/setup
+
+.venv/ready-dev: pyproject.toml constraints.txt
+	bash scripts/setup dev
+
+test: .venv/ready-dev
+	bash scripts/test
+
+demo: .venv/ready
+	.venv/bin/python scripts/demo.py out/demo
+
+clean:
+	rm -rf .venv out build dist

@@ -1,0 +1,52 @@
+"""Repaint a sample photo in a few styles: pictures, one contact sheet and a table in a folder."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from skimage import data
+
+from impasto.media.image import to_tensor, write
+from impasto.pipeline import prepare, paint
+from impasto.recipe import Recipe
+
+STYLES = ("starry-night", "great-wave", "composition-vii", "the-scream", "grande-jatte")
+COLUMNS = ("style", "size", "seconds", "peak_mb", "style_error", "content_error")
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    photo = to_tensor(data.chelsea())
+    write(photo, folder / "photo.png")
+    pictures, rows = [photo], []
+    for style in STYLES:
+        job = prepare(Recipe(styles=(style,)), photo)
+        result = paint(job)
+        write(result.pixels, folder / f"{style}.png", recipe=result.recipe.model_dump_json())
+        pictures.append(result.pixels)
+        rows.append({"style": style, **result.figures()})
+        print(f"{style}: {result.seconds:.1f} s", flush=True)
+    write(contact_sheet(pictures, columns=3), folder / "sheet.png")
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    print_table(rows)
+    print(f"The pictures are in {folder}/; look at {folder}/sheet.png first.")
+
+
+def contact_sheet(pictures: list[torch.Tensor], columns: int) -> torch.Tensor:
+    """Pictures of one size side by side.  -> (1, 3, rows * H, columns * W)"""
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    return torch.cat([torch.cat(row, 3) for row in rows], 2)
+
+
+def print_table(rows: list[dict[str, object]]) -> None:
+    table = Table(*COLUMNS)
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in COLUMNS))
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

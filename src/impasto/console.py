@@ -1,0 +1,117 @@
+"""What the command line shows while it works: lines, bars on a terminal, JSON where asked for."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+if TYPE_CHECKING:
+    from impasto.training.loop import Progress as TrainingProgress
+
+OnEvent = Callable[[Mapping[str, object]], None]
+
+
+@contextmanager
+def reporter(as_json: bool, stdout_taken: bool = False) -> Iterator[OnEvent]:
+    """Something that prints the events of the pipeline.
+
+    Lines go to standard output, or to standard error when the picture itself goes there; bars
+    always go to standard error, and only when that is a terminal.
+    """
+    lines = sys.stderr if stdout_taken else sys.stdout
+    if as_json:
+        yield lambda event: print(json.dumps(event), file=lines, flush=True)
+        return
+    with _bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+    ) as bar:
+        yield _Lines(bar, Console(file=lines, highlight=False, soft_wrap=True))
+
+
+class _Lines:
+    """Events as words, steps as a bar."""
+
+    def __init__(self, bar: Progress, console: Console) -> None:
+        self.bar, self.console = bar, console
+        self.task: TaskID | None = None
+
+    def __call__(self, event: Mapping[str, object]) -> None:
+        if event["event"] == "step":
+            self._step(event)
+        elif event["event"] == "estimate":
+            self.console.print(
+                "{method}, {0} x {1} px: about {seconds} s and {peak_mb} MB".format(
+                    *_pair(event["size"]), **event
+                )
+            )
+        elif event["event"] == "notice":
+            self.console.print(event["text"])
+        elif event["event"] == "done":
+            self.bar.stop()
+            stopped = "stopped early, " if event["interrupted"] else ""
+            self.console.print(
+                "{output}: {stopped}{seconds} s (loading {load_seconds} s), {peak_mb} MB, "
+                "style_error {style_error}, content_error {content_error}".format(
+                    stopped=stopped, **event
+                )
+            )
+
+    def _step(self, event: Mapping[str, object]) -> None:
+        if self.task is None:
+            self.task = self.bar.add_task("painting", total=float(str(event["total"])))
+        self.bar.update(self.task, completed=float(str(event["done"])))
+
+
+def _pair(size: object) -> tuple[object, object]:
+    assert isinstance(size, list)
+    return size[0], size[1]
+
+
+def _bar(
+    *columns: TextColumn | BarColumn | TimeRemainingColumn | DownloadColumn | TransferSpeedColumn,
+) -> Progress:
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def training_bar() -> Iterator[Callable[["TrainingProgress"], None]]:
+    """A bar for a training, and a line of losses for every report."""
+    console = Console(highlight=False, soft_wrap=True)
+    with _bar(
+        TextColumn("training"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+    ) as bar:
+        task = bar.add_task("training", total=None)
+
+        def show(progress: "TrainingProgress") -> None:
+            bar.update(task, completed=progress.step, total=progress.steps)
+            losses = "  ".join(f"{name} {loss:.3f}" for name, loss in progress.losses.items())
+            console.print(f"step {progress.step}, {progress.seconds:.0f} s: {losses}")
+
+        yield show
+
+
+@contextmanager
+def download_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for a download: told bytes so far and bytes in all (0 where unknown)."""
+    with _bar(TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn()) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

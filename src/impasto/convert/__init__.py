@@ -1,0 +1,1 @@
+"""Published checkpoints that we accept, one file for each kind."""

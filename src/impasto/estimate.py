@@ -1,0 +1,74 @@
+"""Time and memory of a piece of work, before it runs."""
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from impasto.stylizer import Stylizer
+
+PATIENCE = 300.0
+"""Seconds that a picture may take without having been asked for at that size."""
+
+MEMORY_SHARE = 0.8
+"""Share of the free memory that a picture may take."""
+
+REHEARSAL = 256
+"""Side of the picture on which a pass is timed, pixels."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a picture will cost."""
+
+    size: int
+    """Long side, pixels."""
+    seconds: float
+    peak_mb: float
+    """Memory of the whole process at its peak."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast this machine is at one method."""
+
+    seconds_per_megapixel: float
+    base_mb: float
+    """Memory that the process holds before it starts."""
+
+
+def pace(stylizer: Stylizer) -> Pace:
+    """Time one pass of the method on a small picture (well under a second with ``compact``)."""
+    image = torch.rand(1, 3, REHEARSAL, REHEARSAL)
+    stylizer.rehearse(image)
+    start = time.perf_counter()
+    stylizer.rehearse(image)
+    seconds = time.perf_counter() - start
+    base = psutil.Process().memory_info().rss / 1e6
+    return Pace(seconds / (REHEARSAL**2 / 1e6), base)
+
+
+def estimate(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estimate:
+    """The cost of a picture with long side ``size`` and short side ``size * aspect``."""
+    cost = stylizer.cost(max(1, round(size * aspect)), size)
+    seconds = cost.megapixels * speed.seconds_per_megapixel
+    return Estimate(size, seconds, speed.base_mb + cost.peak_bytes / 1e6)
+
+
+def fitting(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estimate:
+    """The estimate at ``size``, or at the largest size below it that is within bounds."""
+    free_mb = psutil.virtual_memory().available / 1e6 * MEMORY_SHARE
+    while True:
+        cost = estimate(stylizer, speed, size, aspect)
+        if size <= REHEARSAL or (cost.seconds <= PATIENCE and cost.peak_mb <= free_mb):
+            return cost
+        size = round(size * 0.9)
+
+
+def peak_mb() -> float:
+    """Most memory that this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)

@@ -1,0 +1,38 @@
+"""Files that are written completely or not at all."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from impasto.errors import BadOutput
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of ``path`` when all went well.
+
+    It lies beside ``path``, is flushed to the disk before it is renamed, and is removed on any
+    failure. Raises BadOutput where the disk is full or the folder not writable.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+    with writing(path):
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the operating system says while ``path`` is written into BadOutput."""
+    try:
+        yield
+    except OSError as error:
+        raise BadOutput(f"Cannot write {str(path)!r}: {error.strerror or error}.") from error

@@ -1,0 +1,74 @@
+"""Impasto in Python: one function that paints, one that loads a method."""
+
+from collections.abc import Sequence
+
+from impasto import methods
+from impasto.config import validate
+from impasto.media import image as media
+from impasto.networks.encoders import load_encoder
+from impasto.pipeline import Source, paint, prepare
+from impasto.recipe import Recipe, StyleShare
+from impasto.runtime import runtime
+from impasto.style import Style, gallery
+from impasto.stylizer import OnStep, Stylizer
+
+AnyStyle = str | Style | media.AnyPicture
+
+
+def stylize(
+    photo: media.AnyPicture,
+    style: AnyStyle | Sequence[AnyStyle],
+    *,
+    weights: Sequence[float] | None = None,
+    on_step: OnStep | None = None,
+    **settings: object,
+) -> media.AnyPicture:
+    """The photo in a style, or in a mix of several; the same kind of picture as was given.
+
+    photo: a path (gives a PIL image), bytes of a file (gives PNG bytes), a PIL image, an array
+    (H, W, 3) or a tensor (3, H, W) or (1, 3, H, W)
+    style: a gallery name, a path, a picture of any kind, or a Style; weights: one for each style
+    settings: fields of the Recipe, such as ``size=512, strength=0.7, method="gatys"``
+
+    Raises ImpastoError: unknown names, values out of range, files that are no pictures.
+    """
+    many = list(style) if isinstance(style, list | tuple) else [style]
+    shares, given = _shares(many, weights or [1.0] * len(many))
+    recipe = validate(Recipe, {"styles": shares, **settings})
+    picture = media.open_any(photo)
+    result = paint(prepare(recipe, picture.pixels, given), on_step)
+    return media.like(photo, result.pixels, picture, result.recipe.model_dump_json())
+
+
+def _shares(
+    styles: Sequence[AnyStyle], weights: Sequence[float]
+) -> tuple[list[StyleShare], dict[str, Source]]:
+    """Styles as the Recipe has them, and those that are not files or names, under a made-up one."""
+    shares, given = [], {}
+    for number, (style, weight) in enumerate(zip(styles, weights, strict=True), 1):
+        if isinstance(style, str):
+            source = style
+        elif isinstance(style, Style):
+            source = f"<{style.name}>"
+            given[source] = style
+        else:
+            source = f"<style {number}>"
+            given[source] = media.open_any(style).pixels
+        shares.append(StyleShare(source=source, weight=weight))
+    return shares, given
+
+
+def load(
+    method: str, encoder: str = "compact", device: str = "auto", precision: str = "auto"
+) -> Stylizer:
+    """A method ready to work on tensors: ``encode`` a Style, then ``stylize``.
+
+    Raises UnknownName, MissingWeights.
+    """
+    kind = methods.get(method)
+    return kind.create(load_encoder(encoder), runtime(device, precision), Recipe())
+
+
+def styles() -> list[str]:
+    """The names of all styles that ``stylize`` knows."""
+    return list(gallery())

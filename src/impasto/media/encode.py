@@ -1,0 +1,284 @@
+"""Pictures out: sRGB profile, EXIF without GPS and the Recipe inside, and never half a file."""
+
+import io
+import os
+import secrets
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, BinaryIO
+
+import torch
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+from torch import Tensor
+
+from impasto.errors import BadOutput, unknown
+
+FORMATS: Mapping[str, str] = MappingProxyType(
+    {
+        ".png": "PNG",
+        ".jpg": "JPEG",
+        ".jpeg": "JPEG",
+        ".webp": "WEBP",
+        ".tif": "TIFF",
+        ".tiff": "TIFF",
+        ".avif": "AVIF",
+        ".bmp": "BMP",
+    }
+)
+"""What can be written, by suffix."""
+
+LONGEST_SIDE = MappingProxyType({"JPEG": 65_500, "WEBP": 16_383, "AVIF": 65_535})
+"""Pixels that the encoder of a format can take, where that is few enough to matter."""
+
+MARK = "impasto"
+"""Name of the PNG text chunk that holds the Recipe, and first word of the EXIF comment that does.
+
+Phones and other programs write comments of their own; the word says which one is ours.
+"""
+
+USER_COMMENT = ExifTags.Base.UserComment
+KEPT_TAGS = frozenset(
+    {
+        ExifTags.Base.ImageDescription,
+        ExifTags.Base.Make,
+        ExifTags.Base.Model,
+        ExifTags.Base.XResolution,
+        ExifTags.Base.YResolution,
+        ExifTags.Base.ResolutionUnit,
+        ExifTags.Base.Software,
+        ExifTags.Base.DateTime,
+        ExifTags.Base.Artist,
+        ExifTags.Base.Copyright,
+        ExifTags.Base.Rating,
+        ExifTags.Base.XPTitle,
+        ExifTags.Base.XPComment,
+        ExifTags.Base.XPAuthor,
+        ExifTags.Base.XPKeywords,
+        ExifTags.Base.XPSubject,
+    }
+)
+"""A list of what may stay: GPS, orientation, the thumbnail of the old picture and a TIFF's layout
+are not on it, nor is whatever else a camera comes up with."""
+
+STALE_PHOTO_TAGS = frozenset(
+    {
+        ExifTags.Base.MakerNote,  # a maker's own format, often with the place inside
+        ExifTags.Base.ExifInteroperabilityOffset,
+        ExifTags.Base.ExifImageWidth,
+        ExifTags.Base.ExifImageHeight,
+        ExifTags.Base.ColorSpace,  # the embedded profile says it
+    }
+)
+
+
+def write(
+    pixels: Tensor,
+    target: Path | str | BinaryIO,
+    *,
+    suffix: str | None = None,
+    alpha: Tensor | None = None,
+    exif: bytes | None = None,
+    recipe: str | None = None,
+    quality: int = 95,
+) -> None:
+    """Write a picture to a file, all of it or nothing, or to a binary stream.
+
+    pixels: (1, 3, H, W) or (3, H, W), sRGB in [0, 1]; alpha: (1, 1, H, W), [0, 1];
+    suffix: the format, needed for a stream, otherwise the target's own; quality: 1 to 100
+
+    Raises BadOutput.
+    """
+    if isinstance(target, str | Path):
+        path = Path(target)
+        data = encode(pixels, suffix or path.suffix, alpha, exif, recipe, quality)
+        _replace(path, data)
+        return
+    data = encode(pixels, suffix or "", alpha, exif, recipe, quality)
+    try:
+        target.write(data)
+        target.flush()
+    except OSError as error:
+        raise BadOutput(f"The picture cannot be written: {_reason(error)}.") from error
+
+
+def check_target(target: Path, size: tuple[int, int] | None = None) -> None:
+    """Find out before the work whether a picture can be written there.
+
+    size: (height, width) of the picture to come, to compare with what the format can hold
+
+    Raises BadOutput for an unknown suffix, a missing folder, a folder or device in the place of the
+    file, missing permission, or a picture too long for the format.
+    """
+    kind = _format(target.suffix, str(target))
+    folder = target.parent
+    if not folder.is_dir():
+        raise BadOutput(
+            f"{target} cannot be written: there is no folder {folder}. Create it first."
+        )
+    if target.is_dir():
+        raise BadOutput(f"{target} cannot be written: it is a folder. Name a file.")
+    if target.exists() and not target.is_file():
+        raise BadOutput(f"{target} cannot be written: it is not a regular file.")
+    if not os.access(target if target.exists() else folder, os.W_OK):
+        raise BadOutput(f"{target} cannot be written: permission denied.")
+    longest = LONGEST_SIDE.get(kind)
+    if size and longest and max(size) > longest:
+        text = f"{kind} holds at most {longest} pixels a side, not {max(size)}. Write a .png"
+        raise BadOutput(f"{target} cannot be written: {text}.")
+
+
+def encode(
+    pixels: Tensor,
+    suffix: str,
+    alpha: Tensor | None = None,
+    exif: bytes | None = None,
+    recipe: str | None = None,
+    quality: int = 95,
+) -> bytes:
+    """The bytes of a picture file; the same input gives the same bytes.
+
+    pixels: (1, 3, H, W) or (3, H, W), sRGB in [0, 1]; alpha: (1, 1, H, W), [0, 1]
+
+    JPEG and BMP have no transparency: there the picture lies on white. BMP has no place for the
+    profile, EXIF and Recipe either.
+
+    Raises BadOutput for an unknown suffix and for what the format cannot hold.
+    """
+    kind = _format(suffix, "The picture")
+    if kind in ("JPEG", "BMP") and alpha is not None:
+        pixels, alpha = pixels * alpha + (1 - alpha), None
+    picture, buffer = to_pil(pixels, alpha), io.BytesIO()
+    try:
+        picture.save(buffer, kind, **_options(kind, exif, recipe, quality))
+    except MemoryError:
+        raise
+    except Exception as error:  # every encoder of Pillow has its own
+        raise BadOutput(f"The picture cannot be written as {kind}: {_reason(error)}.") from error
+    return buffer.getvalue()
+
+
+def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """An 8-bit PIL picture, RGB, or RGBA with ``alpha``.
+
+    pixels: (1, 3, H, W) or (3, H, W), [0, 1]; alpha: (1, 1, H, W), [0, 1]
+    """
+    channels = pixels.detach().reshape(3, *pixels.shape[-2:])
+    if alpha is not None:
+        channels = torch.cat([channels, alpha.detach().reshape(1, *alpha.shape[-2:]).to(channels)])
+    levels = channels.float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
+    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())  # (H, W, 3 or 4)
+
+
+@lru_cache(maxsize=1)
+def srgb_profile() -> bytes:
+    """An ICC profile of sRGB."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # Bytes 24 to 35 say when the profile was made, which is now: the same pixels would not give
+    # the same file.
+    made = b"".join(part.to_bytes(2, "big") for part in (2000, 1, 1, 0, 0, 0))
+    return profile[:24] + made + profile[36:]
+
+
+def kept_exif(exif: Image.Exif) -> Image.Exif:
+    """What of a photo's EXIF goes into the painting: no GPS, no orientation, no Recipe."""
+    kept = Image.Exif()
+    for tag in KEPT_TAGS.intersection(exif):
+        kept[tag] = exif[tag]
+    photo = exif.get_ifd(ExifTags.IFD.Exif)
+    details = {tag: value for tag, value in photo.items() if tag not in STALE_PHOTO_TAGS}
+    if exif_recipe(exif) is not None:
+        del details[USER_COMMENT]
+    if details:
+        kept.get_ifd(ExifTags.IFD.Exif).update(details)
+    return kept
+
+
+def exif_bytes(exif: Image.Exif) -> bytes | None:
+    """EXIF as it is written, None when there is nothing in it."""
+    return exif.tobytes() if len(exif) or exif.get_ifd(ExifTags.IFD.Exif) else None
+
+
+def exif_recipe(exif: Image.Exif) -> str | None:
+    """The Recipe in the user comment, None where the comment is missing or another's."""
+    comment = exif.get_ifd(ExifTags.IFD.Exif).get(USER_COMMENT)
+    if not isinstance(comment, bytes):
+        return None
+    # EXIF 2.32, section 4.6.5: eight bytes name the character code. "UNICODE" leaves the order of
+    # bytes open, and programs that rewrite EXIF disagree; the mark shows which one it is.
+    codes = {b"ASCII": ["ascii"], b"UNICODE": ["utf-16-be", "utf-16-le"]}
+    for code in codes.get(comment[:8].rstrip(b"\0"), []):
+        mark, _, recipe = comment[8:].decode(code, "replace").partition(" ")
+        if mark == MARK:
+            return recipe
+    return None
+
+
+def _user_comment(recipe: str) -> bytes:
+    text = f"{MARK} {recipe}"
+    return (
+        b"ASCII\0\0\0" + text.encode()
+        if text.isascii()
+        else b"UNICODE\0" + text.encode("utf-16-be")
+    )
+
+
+def _exif_block(exif: bytes | None, recipe: str | None) -> bytes | None:
+    given = Image.Exif()
+    given.load(exif or b"")
+    kept = kept_exif(given)
+    if recipe is not None:
+        kept.get_ifd(ExifTags.IFD.Exif)[USER_COMMENT] = _user_comment(recipe)
+    return exif_bytes(kept)
+
+
+def _options(kind: str, exif: bytes | None, recipe: str | None, quality: int) -> dict[str, Any]:
+    if kind == "BMP":
+        return {}
+    options: dict[str, Any] = {"icc_profile": srgb_profile()}
+    block = _exif_block(exif, None if kind == "PNG" else recipe)
+    if kind == "JPEG" and block and len(block) > 65_000:  # one JPEG segment; the Recipe goes first
+        block = _exif_block(None, recipe)
+    if block:
+        options["exif"] = block
+    if kind == "PNG" and recipe is not None:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt(MARK, recipe)
+    if kind == "TIFF":
+        options["compression"] = "tiff_adobe_deflate"
+    if kind in ("JPEG", "WEBP", "AVIF"):
+        options["quality"] = quality
+    if kind in ("JPEG", "AVIF"):
+        options["subsampling"] = "4:4:4"
+    return options
+
+
+def _format(suffix: str, name: str) -> str:
+    if not suffix:
+        raise BadOutput(f"{name} needs a suffix that says the format: {', '.join(FORMATS)}.")
+    if suffix.lower() not in FORMATS:
+        raise BadOutput(f"{name} cannot be written: {unknown('suffix', suffix, FORMATS)}")
+    return FORMATS[suffix.lower()]
+
+
+def _replace(target: Path, data: bytes) -> None:
+    """Write beside the target and rename, so that a reader sees the old file or the new one."""
+    real = Path(os.path.realpath(target))  # through a link, not in its place
+    part = real.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        try:
+            with part.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, real)  # noqa: PTH105
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadOutput(f"{target} cannot be written: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (text or type(error).__name__).rstrip(".").lower()

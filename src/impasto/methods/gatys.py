@@ -1,0 +1,245 @@
+"""Gatys: the picture itself is optimised until its features have the style's Gram matrices.
+
+Gatys, Ecker & Bethge 2015, arXiv:1508.06576 (equations as in the CVPR 2016 paper).
+Equations: content loss (1) -> losses.content_error; Gram matrix (3) -> moments.gram; style loss
+(4), (5) -> losses.gram_error; total (7) -> Gatys._loss.
+
+Differs: a pyramid of scales, each with the style's moments at its own scale, instead of one scale
+from noise (it is what makes the pictures good); losses relative to their targets; Adam and the
+average of its iterates instead of the last iterate of L-BFGS (which can be chosen); content at
+relu3_1 and relu4_1 instead of relu4_2; total variation; convolutions in bfloat16 where the
+processor has it.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from impasto.losses import content_error, gram_error, total_variation
+from impasto.media.image import fit, resize
+from impasto.moments import gram
+from impasto.networks.encoders import TAPS, Encoder
+from impasto.recipe import Recipe
+from impasto.runtime import Runtime
+from impasto.style import Style
+from impasto.stylizer import Can, Code, Cost, Image, OnStep, Step, Stylizer
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the optimisation; weights are of relative losses."""
+
+    smallest: int = 128
+    """Long side of the first scale, pixels."""
+    growth: float = 2.0
+    """Each scale is at most so many times the one before."""
+    steps: tuple[int, ...] = (200, 150, 100)
+    """Steps at the first, second, ... scale; later ones take the last number."""
+    iterations: int | None = None
+    """Steps in all, shared out in the same proportions; None: as ``steps`` says."""
+    lr: float = 0.02
+    keep: float = 0.95
+    """Decay of the average of iterates."""
+    content: Mapping[str, float] = field(default_factory=lambda: {"relu4_1": 1.0})
+    style: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(TAPS, 10.0))
+    variation: float = 1.0
+    detail: float = 0.0
+    """How much of the photo's own detail a larger scale starts with."""
+    init: Literal["content", "noise"] = "content"
+    optimizer: Literal["adam", "lbfgs"] = "adam"
+
+
+QUALITIES = {
+    "draft": Config(steps=(80, 60, 30)),
+    "normal": Config(),
+    "best": Config(steps=(400, 300, 250)),
+}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What one scale is optimised towards."""
+
+    content: Mapping[str, Tensor]
+    grams: Mapping[str, Tensor]
+    style_weight: float
+
+
+class Gatys(Stylizer):
+    """Optimisation of the picture on the features of an encoder."""
+
+    name = "gatys"
+    paper = "Gatys, Ecker & Bethge 2015, arXiv:1508.06576"
+    can = Can(steps=True, options=frozenset({"init", "iterations", "quality", "optimizer"}))
+
+    def __init__(self, encoder: Encoder, runtime: Runtime, config: Config | None = None) -> None:
+        super().__init__()
+        self.runtime = runtime
+        self.config = config or Config()
+        self.encoder = runtime.place(encoder).requires_grad_(False).eval()
+
+    @classmethod
+    def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Gatys":
+        """The method with the settings of a Recipe."""
+        config = replace(QUALITIES[recipe.quality], init=recipe.init, optimizer=recipe.optimizer)
+        return cls(encoder, machine, replace(config, iterations=recipe.iterations))
+
+    def encode(self, style: Style, scale: float = 1.0) -> Code:
+        """Gram matrices by the long side of the canvas they are for: ``{"512/relu1_1": ...}``."""
+        return {
+            f"{size / scale:.0f}/{tap}": m.second
+            for size, taps in style.moments.items()
+            for tap, m in taps.items()
+        }
+
+    def stylize(
+        self, content: Image, code: Code, strength: float = 0.5, on_step: OnStep | None = None
+    ) -> Image:
+        """Optimise every picture of the batch.  (B, 3, H, W), [0, 1]  ->  the same"""
+        if strength <= 0:
+            return content.clone()
+        height, width = content.shape[-2:]
+        scales = pyramid(max(height, width), self.config)
+        total, done = sum(steps for _, steps in scales), 0
+        image, before = self._start(content), content
+        for long_side, steps in scales:
+            photo = self.runtime.tensor(resize(content, fit(width, height, long_side)))
+            start = self._grow(image, before, photo)
+            targets = self._targets(photo, code, strength)
+            for painted, losses in self._optimise(start, targets, steps):
+                image, done = painted, done + 1
+                if on_step:
+                    on_step(Step(done, total, image, losses))
+            before = photo
+        return image.to(content.device)
+
+    def cost(self, height: int, width: int) -> Cost:
+        """All steps at all scales; memory is that of the last."""
+        long_side = max(height, width)
+        area = height * width / 1e6
+        passes = sum(
+            steps * (side / long_side) ** 2 for side, steps in pyramid(long_side, self.config)
+        )
+        return Cost(passes * area, area * 1e6 * self.encoder.bytes_per_pixel(self.runtime.bf16))
+
+    def rehearse(self, image: Image) -> None:
+        """Two steps of the optimisation."""
+        photo = self.runtime.tensor(image)
+        with torch.no_grad(), self.runtime.autocast():
+            features = self.encoder(photo)
+        grams = {tap: gram(f) for tap, f in features.items()}
+        content = {tap: self.encoder(photo, [tap])[tap] for tap in self.config.content}
+        for _ in self._optimise(photo, Targets(content, grams, 1.0), 1):
+            pass
+
+    def _start(self, content: Image) -> Image:
+        if self.config.init == "noise":
+            return torch.rand_like(content)
+        return content
+
+    def _grow(self, image: Image, before: Image, photo: Image) -> Image:
+        """The picture at the size of ``photo``, with the part of its detail that was lost."""
+        size = (photo.shape[-2], photo.shape[-1])
+        larger = self.runtime.tensor(resize(image, size))
+        if self.config.detail and image.shape != photo.shape:
+            lost = photo - resize(before.to(photo), size)
+            larger = (larger + self.config.detail * lost).clamp(0, 1)
+        return larger
+
+    @torch.no_grad()
+    def _targets(self, photo: Image, code: Code, strength: float) -> Targets:
+        with self.runtime.autocast():
+            features = self.encoder(photo, self.config.content)
+        grams = {
+            tap: g.to(photo.device) for tap, g in grams_at(code, max(photo.shape[-2:])).items()
+        }
+        return Targets(features, grams, odds(strength))
+
+    def _loss(self, image: Image, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weighted sum of all errors, and the errors by name.  Gatys et al. 2016, eq. (7)."""
+        with self.runtime.autocast():
+            features = self.encoder(image, {*self.config.content, *targets.grams})
+        style = {t: gram_error(gram(features[t]), g) for t, g in targets.grams.items()}
+        content = {t: content_error(features[t], f) for t, f in targets.content.items()}
+        loss = self.config.variation * total_variation(image)
+        for tap, error in style.items():
+            loss = loss + self.config.style[tap] * targets.style_weight * error
+        for tap, error in content.items():
+            loss = loss + self.config.content[tap] * error
+        errors = {f"style/{t}": e for t, e in style.items()}
+        return loss.sum(), errors | {f"content/{t}": e for t, e in content.items()}
+
+    def _optimise(
+        self, image: Image, targets: Targets, steps: int
+    ) -> Iterator[tuple[Image, dict[str, float]]]:
+        """Picture and losses after every step; what is shown is the average of the iterates."""
+        image = image.detach().clone().requires_grad_()
+        average = torch.zeros_like(image)
+        optimiser = _optimiser(image, self.config)
+        losses: dict[str, Tensor] = {}
+
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            loss, errors = self._loss(image, targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.update(errors)
+            return loss
+
+        for step in range(1, steps + 1):
+            optimiser.step(closure)  # type: ignore[arg-type]  # torch takes a Tensor too
+            with torch.no_grad():
+                image.clamp_(0, 1)
+                average.lerp_(image, 1 - self.config.keep)
+                unbiased = average / (1 - self.config.keep**step)
+            yield unbiased, {name: float(e.detach().mean()) for name, e in losses.items()}
+
+
+def _optimiser(image: Tensor, config: Config) -> torch.optim.Optimizer:
+    if config.optimizer == "lbfgs":
+        return torch.optim.LBFGS([image], lr=1.0, max_iter=1, history_size=20)
+    return torch.optim.Adam([image], lr=config.lr, betas=(0.9, 0.99))
+
+
+def pyramid(long_side: int, config: Config) -> list[tuple[int, int]]:
+    """Long side and number of steps of every scale, from small to large."""
+    ratio = max(1.0, long_side / config.smallest)
+    count = math.ceil(math.log(ratio) / math.log(config.growth) - 1e-6)
+    sizes = [round(long_side * ratio ** (i / max(1, count) - 1)) for i in range(count)]
+    sizes.append(long_side)
+    steps = [config.steps[min(i, len(config.steps) - 1)] for i in range(count + 1)]
+    if config.iterations is not None:
+        share = config.iterations / sum(steps)
+        steps = [max(1, round(n * share)) for n in steps]
+    return list(zip(sizes, steps, strict=True))
+
+
+def odds(strength: float) -> float:
+    """The factor of the style's weight: 0 at 0, 1 at one half, about 1,000 at 1."""
+    strength = min(strength, 0.97)
+    return (strength / (1 - strength)) ** 2
+
+
+def grams_at(code: Code, long_side: int) -> dict[str, Tensor]:
+    """The Gram matrices for a canvas of that size, mixed from the two nearest in the code."""
+    sizes = sorted({int(key.split("/")[0]) for key in code})
+    lower = max((s for s in sizes if s <= long_side), default=sizes[0])
+    upper = min((s for s in sizes if s >= long_side), default=sizes[-1])
+    share = 0.0 if upper <= lower else math.log(long_side / lower) / math.log(upper / lower)
+    taps = sorted({key.split("/")[1] for key in code})
+    return {
+        tap: torch.lerp(code[f"{lower}/{tap}"].float(), code[f"{upper}/{tap}"].float(), share)
+        for tap in taps
+    }
+
+
+def texture(encoder: Encoder, machine: Runtime, style: Style, size: int) -> Image:
+    """A square picture that has the style's Gram matrices and nothing else.  ->  (1, 3, S, S)"""
+    gatys = Gatys(encoder, machine, replace(Config(), init="noise", content={}, smallest=64))
+    return gatys.stylize(torch.full((1, 3, size, size), 0.5), gatys.encode(style))
+
+
+METHOD = Gatys

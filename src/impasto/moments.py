@@ -1,0 +1,79 @@
+"""Moments of features: what the encoder remembers of a style.
+
+Per tap the channel mean and the raw second moment. The Gram matrix (Gatys), mean and standard
+deviation (AdaIN) and the covariance (WCT) are all read off these two; and because both are plain
+averages over positions, they add up over tiles, regions, pictures and machines.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Moments(NamedTuple):
+    """First and second raw moment of one tap. mean: (B, C), second: (B, C, C), float32."""
+
+    mean: Tensor
+    second: Tensor
+
+    def covariance(self) -> Tensor:
+        """Second moment about the mean.  ->  (B, C, C)"""
+        return self.second - self.mean.unsqueeze(2) * self.mean.unsqueeze(1)  # (B, C, C)
+
+    def std(self) -> Tensor:
+        """Standard deviation of each channel.  ->  (B, C)"""
+        variance = self.second.diagonal(dim1=1, dim2=2) - self.mean.square()  # (B, C)
+        return variance.clamp_min(0).sqrt()
+
+    def to(self, device: torch.device) -> "Moments":
+        """The same moments on another device."""
+        return Moments(self.mean.to(device), self.second.to(device))
+
+
+def moments(features: Tensor, mask: Tensor | None = None) -> Moments:
+    """Average of the features and of the products of every pair of channels over positions.
+
+    features: (B, C, H, W); mask: (B or 1, 1, h, w), weights >= 0, resized to the features
+    ->  mean (B, C), second (B, C, C), float32 whatever the features are in
+
+    Gatys et al. 2016, eq. (3). Differs: divided by the number of positions (or the sum of the
+    mask), so that pictures of different size compare; the paper divides in the loss, eq. (4).
+    """
+    f = features.permute(0, 2, 3, 1).flatten(1, 2).float()  # (B, HW, C)
+    if mask is None:
+        return Moments(f.mean(1), f.mT @ f / f.shape[1])
+    weight = F.interpolate(mask.float(), features.shape[-2:], mode="area")
+    weight = weight.flatten(1).unsqueeze(2)  # (B, HW, 1)
+    weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-8)
+    return Moments((f * weight).sum(1), f.mT @ (f * weight))
+
+
+def average(parts: Iterable[tuple[float, Moments]]) -> Moments:
+    """Weighted mean of moments: of tiles, of regions, of several paintings.
+
+    Weights need not sum to 1 and may be negative. Raises ValueError when there are no parts.
+    """
+    weights, items = zip(*parts, strict=True)
+    total = sum(weights)
+    return Moments(
+        torch.stack([m.mean * (w / total) for w, m in zip(weights, items, strict=True)]).sum(0),
+        torch.stack([m.second * (w / total) for w, m in zip(weights, items, strict=True)]).sum(0),
+    )
+
+
+def gram(features: Tensor) -> Tensor:
+    """Correlation of every pair of channels, averaged over positions.
+
+    features: (B, C, H, W)  ->  (B, C, C)
+
+    Gatys et al. 2016, eq. (3). Differs: divided by H*W, see ``moments``.
+    """
+    f = features.permute(0, 2, 3, 1).flatten(1, 2).float()  # (B, HW, C)
+    return f.mT @ f / f.shape[1]  # (B, C, C)
+
+
+TapMoments = Mapping[str, Moments]
+"""Moments of every tap, by its name."""

@@ -1,0 +1,172 @@
+"""VGG-shaped encoders: a picture in, the features of named layers out.
+
+Simonyan & Zisserman 2014, arXiv:1409.1556. Layers are named as there: ``relu4_1`` is the first
+ReLU of the fourth block; a max pool of 2 x 2 lies between blocks.
+
+Differs: padding is by reflection (zeros draw a frame around the picture), and pooling keeps the
+last odd row and column, so that a picture of any size, one pixel included, has features.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from impasto import weights
+from impasto.errors import unknown
+
+TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+"""The five layers that describe a style, from fine to coarse."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Channels and number of convolutions of each of the five blocks."""
+
+    channels: tuple[int, ...]
+    convs: tuple[int, ...]
+
+    def layers(self) -> list[tuple[str, int, int]]:
+        """Every convolution as ``(name, channels in, channels out)``, from the picture on."""
+        layers, width = [], 3
+        for block, (channels, count) in enumerate(zip(self.channels, self.convs, strict=True), 1):
+            for index in range(1, count + 1):
+                layers.append((f"{block}_{index}", width, channels))
+                width = channels
+        return layers
+
+
+SHAPES: Mapping[str, Shape] = {
+    "compact": Shape((16, 32, 64, 128, 128), (2, 2, 4, 4, 1)),
+    "vgg16": Shape((64, 128, 256, 512, 512), (2, 2, 3, 3, 3)),
+    "vgg19": Shape((64, 128, 256, 512, 512), (2, 2, 4, 4, 4)),
+}
+
+
+class Encoder(nn.Module):
+    """A stack of 3 x 3 convolutions with ReLU, read at named layers.
+
+    ``conv0`` is the fixed 1 x 1 convolution that turns RGB in [0, 1] into what the network was
+    trained on, so nothing outside has to know.
+    """
+
+    def __init__(self, shape: Shape, name: str = "encoder") -> None:
+        super().__init__()
+        self.name = name
+        self.shape = shape
+        self.conv0 = nn.Conv2d(3, 3, 1)
+        self.conv0.requires_grad_(False)
+        with torch.no_grad():
+            std = torch.tensor(IMAGENET_STD)
+            self.conv0.weight.copy_(torch.diag(1 / std)[:, :, None, None])
+            _bias(self.conv0).copy_(-torch.tensor(IMAGENET_MEAN) / std)
+        self.convs = nn.ModuleDict()
+        for layer, inputs, outputs in shape.layers():
+            conv = nn.Conv2d(inputs, outputs, 3)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(_bias(conv))
+            self.convs[layer] = conv
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of all layers that can be read, shallow to deep."""
+        return tuple(f"relu{name}" for name in self.convs)
+
+    def bytes_per_pixel(self, half: bool) -> float:
+        """Memory that one pass with gradient holds per pixel of the picture, in bytes.
+
+        Every convolution keeps its padded input, its output and its activation; statistics are
+        made of float32 copies of the taps.
+        """
+        width, total = 2 if half else 4, 0.0
+        for name, _, channels in self.shape.layers():
+            share = 0.25 ** (int(name[0]) - 1)
+            total += share * channels * (3 * width + (8 if f"relu{name}" in TAPS else 0))
+        return total
+
+    def forward(self, image: Tensor, taps: Iterable[str] = TAPS) -> dict[str, Tensor]:
+        """The features at ``taps``, in order of depth; layers beyond the last tap are not run.
+
+        image: (B, 3, H, W), RGB in [0, 1]  ->  {tap: (B, C, ceil(H / 2^(block-1)), ...)}
+
+        Raises UnknownName for a tap the encoder does not have.
+        """
+        wanted = set(taps)
+        for tap in wanted.difference(self.layers):
+            raise unknown("layer", tap, self.layers)
+        features: dict[str, Tensor] = {}
+        x = self.conv0(image)
+        for name, conv in self.convs.items():
+            if len(features) == len(wanted):
+                break
+            if name.endswith("_1") and name != "1_1":
+                x = F.max_pool2d(x, 2, ceil_mode=True)  # (B, C, ceil(H/2), ceil(W/2))
+            x = F.relu(conv(pad(x, 1)))
+            if f"relu{name}" in wanted:
+                features[f"relu{name}"] = x
+        return features
+
+
+def pad(x: Tensor, margin: int) -> Tensor:
+    """Reflect the border, or repeat it where the picture is too small to reflect.
+
+    x: (B, C, H, W)  ->  (B, C, H + 2 margin, W + 2 margin)
+    """
+    mode = "reflect" if min(x.shape[-2:]) > margin else "replicate"
+    return F.pad(x, (margin,) * 4, mode=mode)
+
+
+def _conv(encoder: Encoder, layer: str) -> nn.Conv2d:
+    conv = encoder.convs[layer.removeprefix("relu")]
+    assert isinstance(conv, nn.Conv2d)
+    return conv
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None
+    return conv.bias
+
+
+@torch.no_grad()
+def normalise(encoder: Encoder, images: Iterable[Tensor]) -> None:
+    """Rescale every filter in place so that its mean activation over ``images`` is 1.
+
+    Gatys et al. 2016, section 2: a ReLU network computes the same function when a filter's
+    weights are divided by its mean activation and the next layer's inputs are multiplied by it.
+    A filter that never fires on ``images`` is left alone.
+
+    images: each (B, 3, H, W), RGB in [0, 1]
+    """
+    pictures = list(images)
+    sums = {layer: torch.zeros(_conv(encoder, layer).out_channels) for layer in encoder.layers}
+    for image in pictures:
+        for layer, f in encoder(image, encoder.layers).items():
+            sums[layer] += f.float().mean((0, 2, 3)).cpu() / len(pictures)
+    previous: Tensor | None = None
+    for layer, total in sums.items():
+        conv = _conv(encoder, layer)
+        mean = torch.where(total > 1e-4, total, torch.ones_like(total)).to(conv.weight)
+        if previous is not None:
+            conv.weight.mul_(previous[None, :, None, None])
+        conv.weight.div_(mean[:, None, None, None])
+        _bias(conv).div_(mean)
+        previous = mean
+
+
+def load_encoder(name: str) -> Encoder:
+    """The encoder of that name, with its weights.
+
+    Raises UnknownName for a name that does not exist, MissingWeights when it has to be pulled
+    first, DamagedWeights when its file is not what it was.
+    """
+    if name not in SHAPES:
+        raise unknown("encoder", name, SHAPES)
+    tensors, _ = weights.read(weights.find("encoder", name))
+    encoder = Encoder(SHAPES[name], name)
+    encoder.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    return encoder.requires_grad_(False).eval()

@@ -1,0 +1,294 @@
+"""Recipe in, picture out: every front door calls this."""
+
+import io
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from impasto import methods
+from impasto.errors import BadInput, OutOfMemory
+from impasto.estimate import Estimate, estimate, fitting, pace, peak_mb
+from impasto.losses import content_error, style_error
+from impasto.media import color
+from impasto.media import image as media
+from impasto.methods.gatys import texture
+from impasto.moments import gram
+from impasto.networks.encoders import TAPS, Encoder, load_encoder
+from impasto.recipe import Recipe
+from impasto.runtime import Runtime, runtime
+from impasto.style import SUFFIX, Style, check_encoder, named
+from impasto.stylizer import OnStep, Step, Stylizer, blend
+
+Event = Mapping[str, object]
+"""What happens, as ``--json`` prints it: ``event`` says which, the rest are its figures."""
+
+Source = Tensor | Style
+"""What a style comes from: the pixels of a picture, (1, 3, H, W) in [0, 1], or its moments."""
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A Recipe with everything read and loaded, ready to be painted."""
+
+    recipe: Recipe
+    photo: Tensor
+    """At the size of the result."""
+    stylizer: Stylizer
+    encoder: Encoder
+    runtime: Runtime
+    styles: tuple[Style, ...]
+    recolor: bool
+    """Whether the result takes the photo's colours afterwards, see ``read_styles``."""
+    estimate: Estimate
+    load_seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A painted picture and what it cost."""
+
+    pixels: Tensor
+    """(1, 3, H, W), sRGB in [0, 1]"""
+    recipe: Recipe
+    seconds: float
+    load_seconds: float
+    peak_mb: float
+    style_error: float
+    content_error: float
+    interrupted: bool
+
+    def figures(self) -> dict[str, object]:
+        """What a table or a line of JSON shows."""
+        return {
+            "method": self.recipe.method,
+            "size": [self.pixels.shape[-1], self.pixels.shape[-2]],
+            "seconds": round(self.seconds, 2),
+            "load_seconds": round(self.load_seconds, 2),
+            "peak_mb": round(self.peak_mb),
+            "style_error": round(self.style_error, 4),
+            "content_error": round(self.content_error, 4),
+            "interrupted": self.interrupted,
+        }
+
+
+def prepare(recipe: Recipe, photo: Tensor, given: Mapping[str, Source] | None = None) -> Job:
+    """Load what the Recipe needs, settle the size, and say what it will cost.
+
+    photo: (1, 3, H, W), [0, 1]; given: styles that are already read, by their source
+
+    Raises BadInput, UnknownName, BadPicture, MissingWeights, DamagedWeights.
+    """
+    start = time.perf_counter()
+    if not recipe.styles:
+        raise BadInput("No style given: name one (impasto styles list) or give a picture.")
+    method = methods.get(recipe.method)
+    encoder = load_encoder(recipe.encoder)
+    machine = runtime(recipe.device, recipe.precision)
+    stylizer = method.create(encoder, machine, recipe)
+    styles, recolor = read_styles(recipe, encoder, photo, given or {})
+    cost = _cost(recipe, photo, stylizer)
+    settled = recipe.model_copy(update={"size": cost.size})
+    height, width = media.fit(photo.shape[-1], photo.shape[-2], cost.size)
+    photo = media.resize(photo, (height, width))
+    seconds = time.perf_counter() - start
+    return Job(settled, photo, stylizer, encoder, machine, styles, recolor, cost, seconds)
+
+
+def paint(job: Job, on_step: OnStep | None = None) -> Result:
+    """Do the work. Ctrl-C ends it with the best picture so far, where the method has one.
+
+    Raises OutOfMemory.
+    """
+    start = time.perf_counter()
+    latest: list[Step] = []
+
+    def keep(step: Step) -> None:
+        latest[:] = [step]
+        if on_step:
+            on_step(step)
+
+    interrupted = False
+    try:
+        pixels = _run(job, keep)
+    except KeyboardInterrupt:
+        if not latest:
+            raise
+        size = (job.photo.shape[-2], job.photo.shape[-1])
+        pixels, interrupted = media.resize(latest[0].image.cpu(), size), True
+    pixels = recolored(job, pixels.float().cpu())
+    seconds = time.perf_counter() - start
+    errors = measure(job, pixels)
+    return Result(pixels, job.recipe, seconds, job.load_seconds, peak_mb(), *errors, interrupted)
+
+
+def _run(job: Job, on_step: OnStep) -> Tensor:
+    recipe = job.recipe
+    torch.manual_seed(recipe.seed)
+    codes = [job.stylizer.encode(style, recipe.style_scale) for style in job.styles]
+    code = blend(codes, [share.weight for share in recipe.styles])
+    try:
+        return job.stylizer.stylize(job.photo, code, recipe.strength, on_step)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise _out_of_memory(recipe) from error
+    except RuntimeError as error:  # the CPU allocator of torch has no class of its own
+        if "alloc" in str(error):
+            raise _out_of_memory(recipe) from error
+        raise
+
+
+def _out_of_memory(recipe: Recipe) -> OutOfMemory:
+    return OutOfMemory(f"{recipe.size} px needs more memory than there is: use a smaller --size.")
+
+
+def read_styles(
+    recipe: Recipe, encoder: Encoder, photo: Tensor, given: Mapping[str, Source]
+) -> tuple[tuple[Style, ...], bool]:
+    """The styles of a Recipe, and whether colours have to be matched afterwards.
+
+    With the colour mode ``match`` a style picture takes the photo's colours before anything runs.
+    A style file has no pixels: then the same kind of map is applied to the result instead.
+    """
+    styles, recolor = [], False
+    for share in recipe.styles:
+        source = given[share.source] if share.source in given else read_style(share.source)
+        if isinstance(source, Style):
+            recolor = recipe.color == "match"
+        else:
+            pixels = color.match(source, photo) if recipe.color == "match" else source
+            source = Style.of(pixels, encoder, Path(share.source).stem)
+        styles.append(source)
+    check_encoder(styles, encoder.name)
+    return tuple(styles), recolor
+
+
+def read_style(source: str) -> Source:
+    """The pixels of a style picture, or a Style by gallery name or from a style file."""
+    path = Path(source)
+    if source.endswith(SUFFIX):
+        return Style.load(path)
+    if path.exists() or path.suffix.lower() in media.SUFFIXES:
+        return media.read(path).pixels
+    return named(source)
+
+
+def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> Estimate:
+    """The estimate at the size asked for, else at the photo's own or the largest reasonable one."""
+    own = max(photo.shape[-2:])
+    aspect = min(photo.shape[-2:]) / own
+    speed = pace(stylizer)
+    if recipe.size is not None:
+        return estimate(stylizer, speed, recipe.size, aspect)
+    return fitting(stylizer, speed, own, aspect)
+
+
+def recolored(job: Job, pixels: Tensor) -> Tensor:
+    """The colour mode of the Recipe, applied to the result."""
+    if job.recipe.color == "luma":
+        return color.luma(pixels, job.photo)
+    return color.match(pixels, job.photo) if job.recolor else pixels
+
+
+@torch.no_grad()
+def measure(job: Job, pixels: Tensor) -> tuple[float, float]:
+    """style_error (sum over five taps) and content_error (relu4_1), as the job's encoder sees them.
+
+    pixels: (1, 3, H, W), the size of the job's photo
+    """
+    with job.runtime.autocast():
+        features = job.encoder(job.runtime.tensor(pixels), TAPS)
+        target = job.encoder(job.runtime.tensor(job.photo), ("relu4_1",))["relu4_1"]
+    size = max(pixels.shape[-2:]) * job.recipe.style_scale
+    looks = [{tap: m.second for tap, m in style.at(size).items()} for style in job.styles]
+    wanted = blend(looks, [share.weight for share in job.recipe.styles])
+    style = style_error({tap: gram(f).cpu() for tap, f in features.items()}, wanted)
+    return float(style), float(content_error(features["relu4_1"], target))
+
+
+def swatch(name: str, target: Path, size: int, seed: int, encoder: str) -> None:
+    """Write a square texture made from the moments of a style alone.
+
+    Gatys, Ecker & Bethge 2015, arXiv:1505.07376: no content, from noise.
+    """
+    media.check_target(target)
+    style = Style.load(Path(name)) if name.endswith(SUFFIX) else named(name)
+    check_encoder([style], encoder)
+    machine = runtime()
+    torch.manual_seed(seed)
+    pixels = texture(load_encoder(encoder), machine, style, size)
+    media.write(pixels.float().cpu(), target)
+
+
+def stylize_file(
+    recipe: Recipe,
+    target: Path,
+    on_event: OnEvent = lambda _: None,
+    preview_every: int | None = None,
+) -> Result:
+    """Paint the photo that the Recipe names and write the picture to ``target`` (- is stdout).
+
+    Raises what ``prepare`` and ``paint`` raise, and BadOutput, before the work starts where it can
+    be known.
+    """
+    if str(target) != "-":
+        media.check_target(target)
+    source = sys.stdin.buffer.read() if recipe.photo == "-" else recipe.photo
+    photo = media.read(source)
+    job = prepare(recipe, photo.pixels)
+    own = max(photo.pixels.shape[-2:])
+    on_event(_estimate_event(job))
+    if recipe.size is None and job.estimate.size < own:
+        text = f"{job.estimate.size} px instead of the photo's {own} px, to stay within bounds"
+        on_event({"event": "notice", "text": f"Painting at {text}; --size {own} paints it whole."})
+
+    def step(step: Step) -> None:
+        on_event({"event": "step", "done": step.done, "total": step.total, **_sums(step.losses)})
+        if preview_every and step.done % preview_every == 0 and str(target) != "-":
+            pixels = media.resize(step.image.detach().float().cpu(), tuple(job.photo.shape[-2:]))
+            save(recolored(job, pixels), photo, job.recipe, target)
+            on_event({"event": "preview", "output": str(target), "done": step.done})
+
+    result = paint(job, step)
+    save(result.pixels, photo, job.recipe, target)
+    on_event({"event": "done", "output": str(target), **result.figures()})
+    return result
+
+
+def save(pixels: Tensor, photo: media.Picture, recipe: Recipe, target: Path) -> None:
+    """Write a picture with the photo's transparency and EXIF, and the Recipe, inside."""
+    alpha = photo.alpha
+    if alpha is not None:
+        alpha = media.resize(alpha, (pixels.shape[-2], pixels.shape[-1]))
+    text = recipe.model_dump_json()
+    if str(target) != "-":
+        media.write(pixels, target, alpha=alpha, exif=photo.exif, recipe=text)
+        return
+    buffer = io.BytesIO()
+    media.write(pixels, buffer, suffix=".png", alpha=alpha, exif=photo.exif, recipe=text)
+    sys.stdout.buffer.write(buffer.getvalue())
+    sys.stdout.buffer.flush()
+
+
+def _estimate_event(job: Job) -> Event:
+    return {
+        "event": "estimate",
+        "method": job.recipe.method,
+        "size": [job.photo.shape[-1], job.photo.shape[-2]],
+        "seconds": round(job.estimate.seconds, 1),
+        "peak_mb": round(job.estimate.peak_mb),
+    }
+
+
+def _sums(losses: Mapping[str, float]) -> dict[str, float]:
+    """Errors by layer, added up by what they are of: ``style/relu1_1`` counts to style_error."""
+    sums: dict[str, float] = {}
+    for name, value in losses.items():
+        key = f"{name.split('/')[0]}_error"
+        sums[key] = round(sums.get(key, 0.0) + value, 5)
+    return sums

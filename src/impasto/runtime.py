@@ -1,0 +1,78 @@
+"""Where and how to compute: device, precision, memory format, number of threads."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from impasto.errors import BadInput
+
+Module = TypeVar("Module", bound=nn.Module)
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device and the precision of the convolutions on it; statistics are always float32."""
+
+    device: torch.device
+    bf16: bool
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which networks run."""
+        if not self.bf16:
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def place(self, module: Module) -> Module:
+        """The module on the device, its weights in the memory format that convolutions like."""
+        return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def tensor(self, image: Tensor) -> Tensor:
+        """The picture on the device, channels last."""
+        return image.to(self.device).contiguous(memory_format=torch.channels_last)
+
+
+def runtime(device: str = "auto", precision: str = "auto") -> Runtime:
+    """The runtime for the names that a user gives.
+
+    Raises BadInput when the device is not there.
+    """
+    chosen = _device(device)
+    bf16 = _has_bf16(chosen) if precision == "auto" else precision == "bf16"
+    return Runtime(chosen, bf16)
+
+
+def _device(name: str) -> torch.device:
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, there in present.items() if there)
+    if not present.get(name, False):
+        there = ", ".join(device for device, ok in present.items() if ok)
+        raise BadInput(f"No device {name!r} on this machine. Choose from: auto, {there}.")
+    return torch.device(name)
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Whether convolutions in bfloat16 are done in hardware (elsewhere they are only slower)."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    return False
+
+
+def cores() -> int:
+    """Cores this process may use: affinity and container limits respected."""
+    return (
+        os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
+    )

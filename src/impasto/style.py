@@ -1,0 +1,203 @@
+"""A Style: what an encoder remembers of a picture, at four sizes; and its file."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from impasto import weights
+from impasto.errors import BadInput, unknown
+from impasto.media import image as media
+from impasto.moments import Moments, TapMoments, average, moments
+from impasto.networks.encoders import TAPS, Encoder, load_encoder
+
+SIZES = (128, 256, 512, 1024)
+"""Long sides, pixels, at which a style is looked at."""
+
+ASSETS = Path(__file__).parent / "assets"
+
+SUFFIX = ".style.safetensors"
+
+
+@dataclass(frozen=True)
+class Style:
+    """Moments of a picture per size and tap, and who painted it.
+
+    The size at which a painting is looked at sets the size of its strokes. Sizes that the picture
+    does not have are missing; the smallest is always there.
+    """
+
+    encoder: str
+    moments: Mapping[int, TapMoments]
+    name: str = "style"
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Title, artist, year, licence: whatever is known."""
+
+    @classmethod
+    def of(
+        cls,
+        picture: media.AnyPicture,
+        encoder: Encoder | str = "compact",
+        name: str = "style",
+        mask: Tensor | None = None,
+    ) -> "Style":
+        """The style of a picture, or of the part of it that ``mask`` shows.
+
+        picture: a path, bytes, a PIL image, an array or a tensor; mask: (1, 1, H, W), weights >= 0
+
+        Raises BadPicture when it is no picture, UnknownName or MissingWeights for the encoder.
+        """
+        network = load_encoder(encoder) if isinstance(encoder, str) else encoder
+        pixels = media.open_any(picture).pixels
+        long_side = max(pixels.shape[-2:])
+        sizes = [size for size in SIZES if size <= long_side * 1.1] or SIZES[:1]
+        return cls(network.name, {s: _look(pixels, network, s, mask) for s in sizes}, name)
+
+    @classmethod
+    def mean(cls, styles: Sequence["Style"], name: str = "style") -> "Style":
+        """The average of several paintings' styles, each as important as the others.
+
+        Raises BadInput when they were made with different encoders.
+        """
+        encoders = sorted({style.encoder for style in styles})
+        if len(encoders) != 1:
+            raise BadInput(f"Styles of different encoders ({', '.join(encoders)}) do not average.")
+        sizes = sorted({size for style in styles for size in style.moments})
+        merged = {
+            size: {
+                tap: average((1.0, s.moments[size][tap]) for s in styles if size in s.moments)
+                for tap in styles[0].moments[min(styles[0].moments)]
+            }
+            for size in sizes
+        }
+        return cls(encoders[0], merged, name)
+
+    def at(self, size: float) -> TapMoments:
+        """The moments at a long side of ``size`` pixels, mixed from the two nearest sizes.
+
+        Beyond the smallest and the largest size that there is, those are taken.
+        """
+        return {
+            tap: average((share, self.moments[near][tap]) for near, share in self._near(size))
+            for tap in self.moments[min(self.moments)]
+        }
+
+    def _near(self, size: float) -> list[tuple[int, float]]:
+        """The sizes around ``size`` with their shares, even in the logarithm."""
+        sizes = sorted(self.moments)
+        size = min(max(size, sizes[0]), sizes[-1])
+        upper = next(s for s in sizes if s >= size)
+        lower = max(s for s in sizes if s <= size)
+        if upper == lower:
+            return [(upper, 1.0)]
+        share = math.log(size / lower) / math.log(upper / lower)
+        return [(lower, 1 - share), (upper, share)]
+
+    def with_facts(self, facts: Mapping[str, str]) -> "Style":
+        """The same style, with more said of the work."""
+        return replace(self, about={**self.about, **facts})
+
+    def save(self, path: Path) -> None:
+        """Write the style to a file of about 150 kB (compact encoder)."""
+        tensors = {
+            f"{size}/{tap}/{part}": _compress(tensor)
+            for size, taps in self.moments.items()
+            for tap, m in taps.items()
+            for part, tensor in (("mean", m.mean), ("second", pack(m.second)))
+        }
+        config = {**self.about, "encoder": self.encoder}
+        weights.write(path, tensors, weights.Header("style", self.name, config))
+
+    @classmethod
+    def load(cls, path: Path) -> "Style":
+        """Read what ``save`` wrote.
+
+        Raises DamagedWeights when the file is not what it was, BadInput when it is no style.
+        """
+        tensors, header = weights.read(path)
+        if header.kind != "style":
+            raise BadInput(f"{str(path)!r} holds weights of kind {header.kind!r}, not a style.")
+        parts: dict[int, dict[str, Moments]] = {}
+        for key in tensors:
+            size, tap, part = key.split("/")
+            if part == "mean":
+                second = unpack(tensors[f"{size}/{tap}/second"].float())
+                parts.setdefault(int(size), {})[tap] = Moments(tensors[key].float(), second)
+        about = {key: str(value) for key, value in header.config.items() if key != "encoder"}
+        return cls(str(header.config["encoder"]), parts, header.name, about)
+
+
+@torch.no_grad()
+def _look(picture: Tensor, encoder: Encoder, size: int, mask: Tensor | None) -> TapMoments:
+    seen = media.resize(picture, media.fit(picture.shape[-1], picture.shape[-2], size))
+    seen = seen.to(next(encoder.parameters()).device)
+    return {
+        tap: moments(f, mask if mask is None else mask.to(f.device)).to(torch.device("cpu"))
+        for tap, f in encoder(seen, TAPS).items()
+    }
+
+
+def pack(second: Tensor) -> Tensor:
+    """The upper triangle of symmetric matrices.  (B, C, C)  ->  (B, C (C+1) / 2)"""
+    rows, columns = torch.triu_indices(second.shape[1], second.shape[1])
+    return second[:, rows, columns]  # (B, C(C+1)/2)
+
+
+def unpack(packed: Tensor) -> Tensor:
+    """The inverse of ``pack``.  (B, C (C+1) / 2)  ->  (B, C, C)"""
+    channels = (math.isqrt(8 * packed.shape[1] + 1) - 1) // 2
+    rows, columns = torch.triu_indices(channels, channels)
+    second = packed.new_zeros(packed.shape[0], channels, channels)
+    second[:, rows, columns] = packed
+    second[:, columns, rows] = packed
+    return second  # (B, C, C)
+
+
+def _compress(tensor: Tensor) -> Tensor:
+    """Half precision where its range suffices; an error of 5e-4 is far below any style_error."""
+    return tensor.half() if tensor.abs().max() < 6e4 else tensor
+
+
+def gallery() -> dict[str, Path]:
+    """The named styles: packaged ones first, then the user's own, by name."""
+    found: dict[str, Path] = {}
+    for folder in (ASSETS / "styles", weights.user_folder().parent / "styles"):
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            found.setdefault(path.name.removesuffix(SUFFIX), path)
+    return found
+
+
+def about(path: Path) -> dict[str, str]:
+    """What the header of a style file says of the work, without reading the moments."""
+    return {key: str(value) for key, value in weights.read_header(path).config.items()}
+
+
+def make(pictures: Sequence[Path], encoder: str, name: str) -> Style:
+    """The style of a picture, or the average of several pictures' styles."""
+    network = load_encoder(encoder)
+    return Style.mean([Style.of(picture, network) for picture in pictures], name)
+
+
+def named(name: str) -> Style:
+    """The style of that name.
+
+    Raises UnknownName, with the list, when there is none.
+    """
+    styles = gallery()
+    if name not in styles:
+        raise unknown("style", name, styles)
+    return Style.load(styles[name])
+
+
+def check_encoder(styles: Iterable[Style], encoder: str) -> None:
+    """Raise BadInput when a style was made with another encoder than the method looks through."""
+    for style in styles:
+        if style.encoder != encoder:
+            raise BadInput(
+                f"The style {style.name!r} was made with the encoder {style.encoder!r}, not "
+                f"{encoder!r}. Make it again from its picture with: "
+                f"impasto styles make PICTURE --encoder {encoder} -o {style.name}{SUFFIX}"
+            )

@@ -1,0 +1,95 @@
+"""Training pictures: any folder, listed once, decoded when needed, in an order set by the seed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from impasto.errors import BadInput
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"})
+
+
+HELD_OUT = 20
+"""Every so many files of a folder are never trained on, but used to measure."""
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Every picture file below ``folder``, sorted.
+
+    Raises BadInput when there is no such folder or it holds no pictures.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"No folder {str(folder)!r}: training needs one with pictures in it.")
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise BadInput(
+            f"No pictures in {str(folder)!r} (looked for {', '.join(sorted(SUFFIXES))})."
+        )
+    return paths
+
+
+class Crops(Dataset[Tensor]):
+    """Random square crops of pictures; crop number i depends on the seed and on i alone.
+
+    A crop shows between a third and the whole of the short side, flipped half of the time: a
+    stroke is seen at several sizes. A file that cannot be read is replaced by the next one.
+    """
+
+    def __init__(self, paths: list[Path], size: int, seed: int = 0, closest: float = 0.35) -> None:
+        self.paths, self.size, self.seed, self.closest = paths, size, seed, closest
+
+    def __len__(self) -> int:
+        return 2**62
+
+    def __getitem__(self, index: int) -> Tensor:
+        """-> (3, size, size), RGB in [0, 1]"""
+        rng = np.random.default_rng((self.seed, index))
+        start = int(rng.integers(len(self.paths)))
+        for offset in range(len(self.paths)):
+            try:
+                return self._crop(self.paths[(start + offset) % len(self.paths)], rng)
+            except (OSError, ValueError, Image.DecompressionBombError):
+                continue
+        raise BadInput("None of the training pictures can be read.")
+
+    def _crop(self, path: Path, rng: np.random.Generator) -> Tensor:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+        side = min(image.size) * rng.uniform(self.closest, 1.0)
+        side = max(side, min(self.size, *image.size))
+        left, top = rng.uniform(0, image.width - side), rng.uniform(0, image.height - side)
+        box = (left, top, left + side, top + side)
+        crop = image.resize((self.size, self.size), Image.Resampling.BICUBIC, box=box)
+        pixels = np.asarray(crop)
+        if rng.random() < 0.5:
+            pixels = pixels[:, ::-1]
+        return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255  # (3, size, size)
+
+
+def batches(crops: Crops, batch: int, start: int = 0, workers: int = 0) -> Iterator[Tensor]:
+    """Endless batches from batch number ``start`` on.  Each (batch, 3, size, size)."""
+    loader = DataLoader(
+        crops,
+        batch_sampler=_Endless(batch, start),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+    yield from loader
+
+
+class _Endless:
+    """Batches of consecutive numbers, for ever."""
+
+    def __init__(self, batch: int, start: int) -> None:
+        self.batch, self.start = batch, start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        number = self.start
+        while True:
+            yield list(range(number * self.batch, (number + 1) * self.batch))
+            number += 1

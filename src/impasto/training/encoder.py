@@ -1,0 +1,119 @@
+"""The task of ``recipes/encoder-compact.toml``: train the compact encoder."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from impasto.networks.encoders import SHAPES, TAPS, Encoder, normalise
+from impasto.runtime import Runtime
+from impasto.training.data import HELD_OUT, Crops, list_pictures
+from impasto.training.distill import (
+    HINTS,
+    Student,
+    Visits,
+    VisitSettings,
+    distillation_losses,
+    disturb,
+)
+from impasto.training.loop import Schedule
+from impasto.training.teachers import Teachers
+
+
+class Stage(BaseModel):
+    """A stretch of the training: small crops come first, they teach the most per second."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    until: int = Field(gt=0)
+    """The step at which the next stage begins (the last one goes on to the end)."""
+    size: int = Field(ge=32)
+    """Side of the crops, pixels."""
+    batch: int = Field(8, ge=4)
+    """Pictures a step: a quarter photos, a quarter paintings, half paintings in progress."""
+    exact: int = Field(2, ge=1)
+    """How many of them the exact teacher looks at."""
+    gradient: float = Field(0.0, ge=0)
+    """Weight of the gradient's error."""
+
+
+class EncoderRecipe(BaseModel):
+    """How an encoder is distilled."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str = "encoder"
+    name: str = "compact"
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    visits: VisitSettings = VisitSettings()
+    schedule: Schedule
+
+
+def finished(student: Student, task: "EncoderTask", count: int = 64) -> Encoder:
+    """The student's encoder in float32 on the CPU, filters rescaled to a mean activation of 1."""
+    encoder = copy.deepcopy(student.encoder).to("cpu").float().eval()
+    crops = Crops(task.photos, 192, seed=2)
+    normalise(encoder, [crops[index][None] for index in range(count)])
+    return encoder
+
+
+class EncoderTask:
+    """Batches, paintings in progress and losses for the loop."""
+
+    def __init__(self, recipe: EncoderRecipe, data: Path, teacher: Path, runtime: Runtime) -> None:
+        self.recipe, self.runtime = recipe, runtime
+        teachers = Teachers(teacher)
+        torch.manual_seed(recipe.schedule.seed)
+        self.module = runtime.place(Student(Encoder(SHAPES[recipe.name], recipe.name), teachers))
+        self.teachers = runtime.place(teachers)
+        self.photos = _training_files(data / "photos")
+        self.paintings = _training_files(data / "paintings")
+        self.visits = Visits(recipe.visits, self.stage(0).size, runtime.device)
+        self.teachers.measure(self._batch(self.paintings, 0), TAPS + HINTS)
+
+    def stage(self, step: int) -> Stage:
+        """The stage that ``step`` belongs to."""
+        stages = self.recipe.stages
+        return next((stage for stage in stages if step < stage.until), stages[-1])
+
+    def _batch(self, paths: list[Path], step: int) -> Tensor:
+        stage, seed = self.stage(step), self.recipe.schedule.seed
+        crops = Crops(paths, stage.size, seed)
+        half = stage.batch // 2
+        stack = [crops[step * half + i] for i in range(half)]
+        return self.runtime.tensor(torch.stack(stack))  # (B/2, 3, S, S)
+
+    def losses(self, step: int) -> dict[str, Tensor]:
+        """Half of the batch is new (and disturbed), half are paintings in progress."""
+        stage, student = self.stage(step), self.module
+        if self.visits.image.shape[-1] != stage.size:
+            self.visits = Visits(self.recipe.visits, stage.size, self.runtime.device)
+        photos, paintings = self._batch(self.photos, step), self._batch(self.paintings, step)
+        quarter = len(photos) // 2
+        with self.runtime.autocast():
+            visited = self.visits.advance(student.encoder, photos, paintings)
+            new = disturb(torch.cat([photos[:quarter], paintings[:quarter]]))
+            images = self.runtime.tensor(torch.cat([new, visited]))
+            return distillation_losses(
+                student,
+                self.teachers,
+                images,
+                images[:: stage.batch // stage.exact],
+                stage.gradient,
+                TAPS[step % len(TAPS)],
+            )
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """The paintings in progress."""
+        return self.visits.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put the paintings in progress back."""
+        self.visits.load_state_dict(state)
+
+
+def _training_files(folder: Path) -> list[Path]:
+    return [path for number, path in enumerate(list_pictures(folder)) if number % HELD_OUT]
