@@ -10,7 +10,7 @@ from rich.table import Table
 from skimage import data
 
 from impasto.media.image import to_tensor, write
-from impasto.pipeline import prepare, paint
+from impasto.pipeline import paint, prepare
 from impasto.recipe import Recipe
 
 STYLES = ("starry-night", "great-wave", "composition-vii", "the-scream", "grande-jatte")

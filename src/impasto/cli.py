@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ class Impasto(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run a command and leave with its exit code."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             super().main(*args, **{**kwargs, "standalone_mode": False})
             sys.exit(0)

@@ -28,14 +28,16 @@ def validate(model: type[Model], values: Mapping[str, object]) -> Model:
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> BadInput:
-    """The first complaint of pydantic in our words."""
-    first = error.errors()[0]
+    """The most telling complaint of pydantic in our words: a misspelt key before a missing one."""
+    first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return unknown("setting", where, _field_names(model, first["loc"]))
     if first["type"] == "literal_error":
         field = model.model_fields.get(where)
         return unknown(where, str(first["input"]), _choices(field.annotation) if field else ())
+    if first["type"] == "missing":
+        return BadInput(f"Setting {where!r} is missing.")
     message = first["msg"].removeprefix("Value error, ")
     return BadInput(f"Setting {where!r} is {first['input']!r}: {message[0].lower()}{message[1:]}.")
 

@@ -1,12 +1,14 @@
 """Impasto in Python: one function that paints, one that loads a method."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from impasto import methods
 from impasto.config import validate
+from impasto.errors import BadInput
 from impasto.media import image as media
 from impasto.networks.encoders import load_encoder
-from impasto.pipeline import Source, paint, prepare
+from impasto.pipeline import Source, fitted_alpha, paint, prepare
 from impasto.recipe import Recipe, StyleShare
 from impasto.runtime import runtime
 from impasto.style import Style, gallery
@@ -32,19 +34,23 @@ def stylize(
 
     Raises ImpastoError: unknown names, values out of range, files that are no pictures.
     """
-    many = list(style) if isinstance(style, list | tuple) else [style]
-    shares, given = _shares(many, weights or [1.0] * len(many))
+    many = [*style] if isinstance(style, list | tuple) else [cast(AnyStyle, style)]
+    shares, given = _shares(many, [1.0] * len(many) if weights is None else weights)
     recipe = validate(Recipe, {"styles": shares, **settings})
     picture = media.open_any(photo)
     result = paint(prepare(recipe, picture.pixels, given), on_step)
-    return media.like(photo, result.pixels, picture, result.recipe.model_dump_json())
+    alpha = fitted_alpha(picture, result.pixels)
+    return media.like(photo, result.pixels, alpha, result.recipe.model_dump_json())
 
 
 def _shares(
     styles: Sequence[AnyStyle], weights: Sequence[float]
 ) -> tuple[list[StyleShare], dict[str, Source]]:
     """Styles as the Recipe has them, and those that are not files or names, under a made-up one."""
-    shares, given = [], {}
+    if len(styles) != len(weights):
+        raise BadInput(f"{len(styles)} styles but {len(weights)} weights: give one for each.")
+    shares: list[StyleShare] = []
+    given: dict[str, Source] = {}
     for number, (style, weight) in enumerate(zip(styles, weights, strict=True), 1):
         if isinstance(style, str):
             source = style

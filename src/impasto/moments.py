@@ -6,11 +6,14 @@ averages over positions, they add up over tiles, regions, pictures and machines.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+BLOCK = 16_384
+"""Positions that are turned into float32 at a time."""
 
 
 class Moments(NamedTuple):
@@ -42,9 +45,9 @@ def moments(features: Tensor, mask: Tensor | None = None) -> Moments:
     Gatys et al. 2016, eq. (3). Differs: divided by the number of positions (or the sum of the
     mask), so that pictures of different size compare; the paper divides in the loss, eq. (4).
     """
-    f = features.permute(0, 2, 3, 1).flatten(1, 2).float()  # (B, HW, C)
     if mask is None:
-        return Moments(f.mean(1), f.mT @ f / f.shape[1])
+        return Moments(features.float().mean((2, 3)), gram(features))
+    f = _rows(features).float()
     weight = F.interpolate(mask.float(), features.shape[-2:], mode="area")
     weight = weight.flatten(1).unsqueeze(2)  # (B, HW, 1)
     weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-8)
@@ -65,14 +68,45 @@ def average(parts: Iterable[tuple[float, Moments]]) -> Moments:
 
 
 def gram(features: Tensor) -> Tensor:
-    """Correlation of every pair of channels, averaged over positions.
+    """Correlation of every pair of channels, averaged over positions, in float32.
 
     features: (B, C, H, W)  ->  (B, C, C)
 
     Gatys et al. 2016, eq. (3). Differs: divided by H*W, see ``moments``.
     """
-    f = features.permute(0, 2, 3, 1).flatten(1, 2).float()  # (B, HW, C)
-    return f.mT @ f / f.shape[1]  # (B, C, C)
+    result: Tensor = _Gram.apply(features)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Gram(torch.autograd.Function):
+    """Sums in float32, block by block, without a float32 copy of the features.
+
+    On wide, shallow layers in bfloat16 that copy and its gradient cost as much as the convolutions.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        rows = _rows(features)
+        total = rows.new_zeros(len(rows), rows.shape[2], rows.shape[2], dtype=torch.float32)
+        for block in torch.split(rows, BLOCK, 1):
+            part = block.float()
+            total.baddbmm_(part.mT, part)
+        return total / rows.shape[1]  # (B, C, C)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        features: Tensor = ctx.saved_tensors[0]
+        rows = _rows(features)
+        symmetric = (gradients[0] + gradients[0].mT) / rows.shape[1]
+        gradient = rows @ symmetric.to(rows.dtype)  # (B, HW, C)
+        b, c, h, w = features.shape
+        return gradient.reshape(b, h, w, c).permute(0, 3, 1, 2)  # (B, C, H, W)
+
+
+def _rows(features: Tensor) -> Tensor:
+    """(B, C, H, W)  ->  (B, HW, C), a view where the features are channels last"""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 TapMoments = Mapping[str, Moments]

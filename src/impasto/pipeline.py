@@ -120,8 +120,7 @@ def paint(job: Job, on_step: OnStep | None = None) -> Result:
     except KeyboardInterrupt:
         if not latest:
             raise
-        size = (job.photo.shape[-2], job.photo.shape[-1])
-        pixels, interrupted = media.resize(latest[0].image.cpu(), size), True
+        pixels, interrupted = full_size(job, latest[0].image), True
     pixels = recolored(job, pixels.float().cpu())
     seconds = time.perf_counter() - start
     errors = measure(job, pixels)
@@ -188,6 +187,11 @@ def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> Estimate:
     return fitting(stylizer, speed, own, aspect)
 
 
+def full_size(job: Job, image: Tensor) -> Tensor:
+    """A picture in progress, which may be of a smaller scale, at the size of the result."""
+    return media.resize(image.detach().float().cpu(), (job.photo.shape[-2], job.photo.shape[-1]))
+
+
 def recolored(job: Job, pixels: Tensor) -> Tensor:
     """The colour mode of the Recipe, applied to the result."""
     if job.recipe.color == "luma":
@@ -250,8 +254,7 @@ def stylize_file(
     def step(step: Step) -> None:
         on_event({"event": "step", "done": step.done, "total": step.total, **_sums(step.losses)})
         if preview_every and step.done % preview_every == 0 and str(target) != "-":
-            pixels = media.resize(step.image.detach().float().cpu(), tuple(job.photo.shape[-2:]))
-            save(recolored(job, pixels), photo, job.recipe, target)
+            save(recolored(job, full_size(job, step.image)), photo, job.recipe, target)
             on_event({"event": "preview", "output": str(target), "done": step.done})
 
     result = paint(job, step)
@@ -260,11 +263,16 @@ def stylize_file(
     return result
 
 
+def fitted_alpha(photo: media.Picture, pixels: Tensor) -> Tensor | None:
+    """The photo's transparency at the size of the result.  ->  (1, 1, H, W) or None"""
+    if photo.alpha is None:
+        return None
+    return media.resize(photo.alpha, (pixels.shape[-2], pixels.shape[-1]))
+
+
 def save(pixels: Tensor, photo: media.Picture, recipe: Recipe, target: Path) -> None:
     """Write a picture with the photo's transparency and EXIF, and the Recipe, inside."""
-    alpha = photo.alpha
-    if alpha is not None:
-        alpha = media.resize(alpha, (pixels.shape[-2], pixels.shape[-1]))
+    alpha = fitted_alpha(photo, pixels)
     text = recipe.model_dump_json()
     if str(target) != "-":
         media.write(pixels, target, alpha=alpha, exif=photo.exif, recipe=text)

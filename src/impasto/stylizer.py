@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from impasto.errors import BadInput
@@ -85,32 +86,22 @@ class Stylizer(nn.Module, ABC):
         """What a picture of that size will take."""
 
     @abstractmethod
-    def rehearse(self, image: Image) -> None:
-        """One pass of the work on a small picture, to be timed."""
+    def rehearse(self, image: Image) -> float:
+        """Seconds that one pass over a small picture takes on this machine."""
 
 
 def blend(codes: Sequence[Code], weights: Sequence[float]) -> Code:
-    """Weighted mean of codes, tensor by tensor; weights need not sum to 1.
-
-    Tensors that only some codes have are averaged over those: a small painting has no moments at
-    large sizes.
+    """Weighted mean of codes, tensor by tensor; weights need not sum to 1 and may be negative.
 
     Raises BadInput when the weights sum to zero or do not fit the codes.
     """
     if len(codes) != len(weights):
         raise BadInput(f"{len(codes)} styles but {len(weights)} weights: give one for each.")
-    names = {name for code in codes for name in code}
-    return {name: _mean(name, codes, weights) for name in sorted(names)}
-
-
-def _mean(name: str, codes: Sequence[Code], weights: Sequence[float]) -> Tensor:
-    parts = [
-        (code[name], weight) for code, weight in zip(codes, weights, strict=True) if name in code
-    ]
-    total = sum(weight for _, weight in parts)
+    total = sum(weights)
     if abs(total) < 1e-8:
         raise BadInput("The weights of the styles sum to zero: raise one of them.")
-    mean = parts[0][0] * (parts[0][1] / total)
-    for tensor, weight in parts[1:]:
-        mean = mean + tensor * (weight / total)
-    return mean
+    shares = [weight / total for weight in weights]
+    return {
+        name: torch.stack([code[name] * w for code, w in zip(codes, shares, strict=True)]).sum(0)
+        for name in codes[0]
+    }

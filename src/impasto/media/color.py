@@ -42,9 +42,9 @@ def match(style: Tensor, photo: Tensor) -> Tensor:
     style: (B, 3, h, w); photo: (B, 3, H, W), sRGB in [0, 1]  ->  (B, 3, h, w), clipped to [0, 1]
 
     The linear map of least displacement (Monge-Kantorovich): Pitie & Kokaram 2007, "The linear
-    Monge-Kantorovitch linear colour mapping for example-based colour transfer". In gamma sRGB, where
-    colours are spread evenly enough that little is clipped. A picture of one colour gives that of
-    the photo's mean.
+    Monge-Kantorovitch linear colour mapping for example-based colour transfer". In gamma sRGB,
+    where colours are spread evenly enough that little is clipped. A picture of one colour becomes
+    the photo's mean colour.
     """
     mean, covariance = _statistics(style)
     target_mean, target_covariance = _statistics(photo)

@@ -4,16 +4,16 @@ import io
 import os
 import secrets
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import torch
-from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 from torch import Tensor
 
 from impasto.errors import BadOutput, unknown
+from impasto.media.profile import srgb_profile
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -171,21 +171,11 @@ def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:
     return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())  # (H, W, 3 or 4)
 
 
-@lru_cache(maxsize=1)
-def srgb_profile() -> bytes:
-    """An ICC profile of sRGB."""
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    # Bytes 24 to 35 say when the profile was made, which is now: the same pixels would not give
-    # the same file.
-    made = b"".join(part.to_bytes(2, "big") for part in (2000, 1, 1, 0, 0, 0))
-    return profile[:24] + made + profile[36:]
-
-
 def kept_exif(exif: Image.Exif) -> Image.Exif:
     """What of a photo's EXIF goes into the painting: no GPS, no orientation, no Recipe."""
     kept = Image.Exif()
     for tag in KEPT_TAGS.intersection(exif):
-        kept[tag] = exif[tag]
+        kept[tag] = _raw(exif[tag])
     photo = exif.get_ifd(ExifTags.IFD.Exif)
     details = {tag: value for tag, value in photo.items() if tag not in STALE_PHOTO_TAGS}
     if exif_recipe(exif) is not None:
@@ -215,6 +205,11 @@ def exif_recipe(exif: Image.Exif) -> str | None:
     return None
 
 
+def _raw(value: object) -> object:
+    """Text as the bytes it was read from: Pillow reads Latin-1 but writes ASCII, and no umlauts."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
+
+
 def _user_comment(recipe: str) -> bytes:
     text = f"{MARK} {recipe}"
     return (
@@ -224,10 +219,16 @@ def _user_comment(recipe: str) -> bytes:
     )
 
 
+def _load(block: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    exif.load(block)
+    for tag in list(exif):
+        exif[tag] = _raw(exif[tag])
+    return exif
+
+
 def _exif_block(exif: bytes | None, recipe: str | None) -> bytes | None:
-    given = Image.Exif()
-    given.load(exif or b"")
-    kept = kept_exif(given)
+    kept = kept_exif(_load(exif or b""))
     if recipe is not None:
         kept.get_ifd(ExifTags.IFD.Exif)[USER_COMMENT] = _user_comment(recipe)
     return exif_bytes(kept)
@@ -238,19 +239,21 @@ def _options(kind: str, exif: bytes | None, recipe: str | None, quality: int) ->
         return {}
     options: dict[str, Any] = {"icc_profile": srgb_profile()}
     block = _exif_block(exif, None if kind == "PNG" else recipe)
-    if kind == "JPEG" and block and len(block) > 65_000:  # one JPEG segment; the Recipe goes first
+    if kind == "JPEG" and block and len(block) > 65_000:  # a JPEG segment ends at 65,533
         block = _exif_block(None, recipe)
     if block:
-        options["exif"] = block
+        # TIFF takes the tags apart, and would make question marks of umlauts.
+        options["exif"] = _load(block) if kind == "TIFF" else block
     if kind == "PNG" and recipe is not None:
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_itxt(MARK, recipe)
-    if kind == "TIFF":
-        options["compression"] = "tiff_adobe_deflate"
+    # TIFF stays uncompressed: what Pillow compresses through libtiff cannot hold an EXIF directory.
     if kind in ("JPEG", "WEBP", "AVIF"):
         options["quality"] = quality
     if kind in ("JPEG", "AVIF"):
         options["subsampling"] = "4:4:4"
+    if kind == "AVIF":
+        options["max_threads"] = 1  # the bytes depend on it, the time hardly
     return options
 
 

@@ -12,8 +12,10 @@ processor has it.
 """
 
 import math
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -25,7 +27,7 @@ from impasto.moments import gram
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
-from impasto.style import Style
+from impasto.style import SIZES, Style
 from impasto.stylizer import Can, Code, Cost, Image, OnStep, Step, Stylizer
 
 
@@ -33,31 +35,34 @@ from impasto.stylizer import Can, Code, Cost, Image, OnStep, Step, Stylizer
 class Config:
     """Settings of the optimisation; weights are of relative losses."""
 
-    smallest: int = 128
+    smallest: int = 256
     """Long side of the first scale, pixels."""
     growth: float = 2.0
     """Each scale is at most so many times the one before."""
-    steps: tuple[int, ...] = (200, 150, 100)
+    steps: tuple[int, ...] = (200, 100, 60)
     """Steps at the first, second, ... scale; later ones take the last number."""
     iterations: int | None = None
     """Steps in all, shared out in the same proportions; None: as ``steps`` says."""
     lr: float = 0.02
     keep: float = 0.95
     """Decay of the average of iterates."""
-    content: Mapping[str, float] = field(default_factory=lambda: {"relu4_1": 1.0})
+    content: Mapping[str, float] = field(default_factory=lambda: {"relu3_1": 0.5, "relu4_1": 0.5})
     style: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(TAPS, 10.0))
     variation: float = 1.0
-    detail: float = 0.0
+    detail: float = 0.5
     """How much of the photo's own detail a larger scale starts with."""
     init: Literal["content", "noise"] = "content"
     optimizer: Literal["adam", "lbfgs"] = "adam"
 
 
 QUALITIES = {
-    "draft": Config(steps=(80, 60, 30)),
+    "draft": Config(steps=(80, 30, 20)),
     "normal": Config(),
-    "best": Config(steps=(400, 300, 250)),
+    "best": Config(steps=(500, 300, 200)),
 }
+
+
+TEXTURE_STEPS = (200, 150, 100)
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,12 @@ class Gatys(Stylizer):
         return cls(encoder, machine, replace(config, iterations=recipe.iterations))
 
     def encode(self, style: Style, scale: float = 1.0) -> Code:
-        """Gram matrices by the long side of the canvas they are for: ``{"512/relu1_1": ...}``."""
+        """Gram matrices by the long side of the canvas they are for: ``{"512/relu1_1": ...}``.
+
+        A painting smaller than a canvas is taken at its largest size, so that all codes blend.
+        """
         return {
-            f"{size / scale:.0f}/{tap}": m.second
-            for size, taps in style.moments.items()
-            for tap, m in taps.items()
+            f"{size}/{tap}": m.second for size in SIZES for tap, m in style.at(size * scale).items()
         }
 
     def stylize(
@@ -126,15 +132,17 @@ class Gatys(Stylizer):
         )
         return Cost(passes * area, area * 1e6 * self.encoder.bytes_per_pixel(self.runtime.bf16))
 
-    def rehearse(self, image: Image) -> None:
-        """Two steps of the optimisation."""
+    def rehearse(self, image: Image) -> float:
+        """Seconds of one step of the optimisation on that picture."""
         photo = self.runtime.tensor(image)
         with torch.no_grad(), self.runtime.autocast():
-            features = self.encoder(photo)
-        grams = {tap: gram(f) for tap, f in features.items()}
-        content = {tap: self.encoder(photo, [tap])[tap] for tap in self.config.content}
-        for _ in self._optimise(photo, Targets(content, grams, 1.0), 1):
-            pass
+            features = self.encoder(photo, {*TAPS, *self.config.content})
+        content = {tap: features[tap] for tap in self.config.content}
+        targets = Targets(content, {tap: gram(features[tap]) for tap in TAPS}, 1.0)
+        times = [time.perf_counter()]
+        for _ in self._optimise(photo, targets, 4):
+            times.append(time.perf_counter())
+        return min(after - before for before, after in pairwise(times))
 
     def _start(self, content: Image) -> Image:
         if self.config.init == "noise":
@@ -238,7 +246,8 @@ def grams_at(code: Code, long_side: int) -> dict[str, Tensor]:
 
 def texture(encoder: Encoder, machine: Runtime, style: Style, size: int) -> Image:
     """A square picture that has the style's Gram matrices and nothing else.  ->  (1, 3, S, S)"""
-    gatys = Gatys(encoder, machine, replace(Config(), init="noise", content={}, smallest=64))
+    config = Config(init="noise", content={}, smallest=64, steps=TEXTURE_STEPS)
+    gatys = Gatys(encoder, machine, config)
     return gatys.stylize(torch.full((1, 3, size, size), 0.5), gatys.encode(style))
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from impasto import weights
 from impasto.errors import unknown
+from impasto.networks.padding import pad
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """The five layers that describe a style, from fine to coarse."""
@@ -106,19 +107,10 @@ class Encoder(nn.Module):
                 break
             if name.endswith("_1") and name != "1_1":
                 x = F.max_pool2d(x, 2, ceil_mode=True)  # (B, C, ceil(H/2), ceil(W/2))
-            x = F.relu(conv(pad(x, 1)))
+            x = F.relu(conv(pad(x)))
             if f"relu{name}" in wanted:
                 features[f"relu{name}"] = x
         return features
-
-
-def pad(x: Tensor, margin: int) -> Tensor:
-    """Reflect the border, or repeat it where the picture is too small to reflect.
-
-    x: (B, C, H, W)  ->  (B, C, H + 2 margin, W + 2 margin)
-    """
-    mode = "reflect" if min(x.shape[-2:]) > margin else "replicate"
-    return F.pad(x, (margin,) * 4, mode=mode)
 
 
 def _conv(encoder: Encoder, layer: str) -> nn.Conv2d:
@@ -133,12 +125,14 @@ def _bias(conv: nn.Conv2d) -> Tensor:
 
 
 @torch.no_grad()
-def normalise(encoder: Encoder, images: Iterable[Tensor]) -> None:
+def normalise(encoder: Encoder, images: Iterable[Tensor], filters: bool = True) -> None:
     """Rescale every filter in place so that its mean activation over ``images`` is 1.
 
     Gatys et al. 2016, section 2: a ReLU network computes the same function when a filter's
     weights are divided by its mean activation and the next layer's inputs are multiplied by it.
-    A filter that never fires on ``images`` is left alone.
+    A filter that never fires on ``images`` is left alone. With ``filters=False`` all filters of a
+    layer share one factor: a small network has filters that fire rarely, and to make their mean 1
+    would let them outweigh all others.
 
     images: each (B, 3, H, W), RGB in [0, 1]
     """
@@ -150,6 +144,7 @@ def normalise(encoder: Encoder, images: Iterable[Tensor]) -> None:
     previous: Tensor | None = None
     for layer, total in sums.items():
         conv = _conv(encoder, layer)
+        total = total if filters else total.mean().expand_as(total)
         mean = torch.where(total > 1e-4, total, torch.ones_like(total)).to(conv.weight)
         if previous is not None:
             conv.weight.mul_(previous[None, :, None, None])

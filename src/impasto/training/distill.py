@@ -4,8 +4,7 @@ Each tap of the student goes through a linear 1 x 1 map (thrown away afterwards)
 channels; the error is relative to the teacher's variance. That alone is not enough for an encoder
 that pictures are *optimised* on: optimisation finds what the student does not see. So half of
 each batch are pictures that optimisation visits (``Visits``: paintings in progress on the current
-student), and the student is also taught the teacher's gradient (``gradient_error``): how the
-teacher's features change with the picture, in directions that a style loss takes.
+student). Layers between the taps are learned too (``HINTS``); they only speed things up.
 """
 
 from collections.abc import Mapping
@@ -20,8 +19,17 @@ from impasto.moments import gram
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.training.teachers import EXACT_TAPS, Teachers
 
-HINTS = ("relu1_2", "relu2_2", "relu3_2", "relu3_4", "relu4_2", "relu4_4")
-"""Layers between the taps that are learned too: each is then a step or two from the last."""
+HINTS = (
+    "relu1_2",
+    "relu2_2",
+    "relu3_2",
+    "relu3_3",
+    "relu3_4",
+    "relu4_2",
+    "relu4_3",
+    "relu4_4",
+)
+"""Layers between the taps that are learned too: each is then one step from the last."""
 
 
 class Student(nn.Module):
@@ -43,6 +51,60 @@ def _maps(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> nn.Module
     )
 
 
+class Census:
+    """Which filters have fired since the last count; those that never did are given a new start.
+
+    A filter whose ReLU is never positive gets no gradient and stays dead. It is drawn anew, with
+    all weights that read it at zero, so what the network computes does not change.
+    """
+
+    def __init__(self, student: Student) -> None:
+        encoder = student.encoder
+        self.student = student
+        self.fired = {
+            layer: torch.zeros_like(_bias(encoder.convs[layer[4:]]), dtype=torch.bool)
+            for layer in encoder.layers
+        }
+
+    @torch.no_grad()
+    def count(self, features: Mapping[str, Tensor]) -> None:
+        """Note who fires.  features: {layer: (B, C, H, W)}"""
+        for layer, f in features.items():
+            self.fired[layer] |= f.amax((0, 2, 3)) > 0
+
+    @torch.no_grad()
+    def revive(self) -> int:
+        """Give dead filters a new start and begin to count anew.  ->  how many there were"""
+        names = list(self.student.encoder.convs)
+        total = 0
+        for name, reader in zip(names, [*names[1:], ""], strict=True):
+            layer = f"relu{name}"
+            dead = ~self.fired[layer]
+            total += int(dead.sum())
+            conv = _conv(self.student.encoder.convs[name])
+            fresh = nn.init.kaiming_normal_(torch.empty_like(conv.weight), nonlinearity="relu")
+            conv.weight[dead] = fresh[dead]
+            _bias(conv)[dead] = 0
+            readers = [self.student.encoder.convs[reader]] if reader else []
+            for maps in (self.student.to_slim, self.student.to_exact):
+                readers += [maps[layer]] if layer in maps else []
+            for module in readers:
+                _conv(module).weight[:, dead] = 0
+            self.fired[layer].zero_()
+        return total
+
+
+def _conv(module: nn.Module) -> nn.Conv2d:
+    assert isinstance(module, nn.Conv2d)
+    return module
+
+
+def _bias(module: nn.Module) -> Tensor:
+    bias = _conv(module).bias
+    assert bias is not None
+    return bias
+
+
 def relative_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error over the target's variance per channel, both over batch and positions.
 
@@ -51,34 +113,6 @@ def relative_error(prediction: Tensor, target: Tensor) -> Tensor:
     prediction, target = prediction.float(), target.float()
     spread = (target - target.mean((0, 2, 3), keepdim=True)).square().mean()
     return (prediction - target).square().mean() / spread.clamp_min(1e-8)
-
-
-def gram_direction(target: Tensor) -> Tensor:
-    """A direction in feature space that a style loss would take: towards another picture's Gram.
-
-    The style of each picture of the batch is its neighbour in the batch; white noise of the same
-    energy is added so that no direction stays unseen.
-
-    target: (B, C, H, W)  ->  (B, C, H, W), unit mean square
-    """
-    g = gram(target)
-    f = target.float()
-    step = torch.einsum("bchw,bcd->bdhw", f, g - g.roll(1, 0))
-    step = step / step.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-8)
-    return (step + torch.randn_like(step)) / 2**0.5
-
-
-def gradient_error(image: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
-    """How far the student's gradient is from the teacher's, relative, in one random direction.
-
-    image: (B, 3, H, W), requires grad; prediction, target: (B, C, H, W), functions of image
-    ->  scalar, differentiable in the student's weights
-    """
-    direction = gram_direction(target.detach())
-    (wanted,) = torch.autograd.grad((target.float() * direction).sum(), image)
-    (given,) = torch.autograd.grad((prediction.float() * direction).sum(), image, create_graph=True)
-    energy = wanted.square().mean((1, 2, 3))  # (B,)
-    return ((given - wanted).square().mean((1, 2, 3)) / energy.clamp_min(1e-12)).mean()
 
 
 @torch.no_grad()
@@ -198,26 +232,23 @@ class Visits:
 
 
 def distillation_losses(
-    student: Student, teachers: Teachers, images: Tensor, exact: Tensor, gradient: float, tap: str
+    student: Student, teachers: Teachers, census: Census, images: Tensor, exact: Tensor
 ) -> dict[str, Tensor]:
-    """Relative error at every tap and hint, and of the gradient at ``tap`` where it has a weight.
+    """Relative error at every tap and hint of the slim teacher, and at the taps of the exact one.
 
     images: (B, 3, H, W); exact: (K, 3, H, W), the pictures the exact teacher looks at too
     """
-    images = images.detach().requires_grad_(gradient > 0)
     mine = student.encoder(images, TAPS + HINTS)
-    theirs = teachers.targets(images, TAPS + HINTS)
-    losses: dict[str, Tensor] = {}
-    for layer, f in mine.items():
-        prediction = student.to_slim[layer](f)
-        losses[f"slim/{layer}"] = relative_error(prediction, theirs[layer].detach())
-        if gradient > 0 and layer == tap:
-            losses[f"gradient/{layer}"] = gradient * gradient_error(
-                images, prediction, theirs[layer]
-            )
+    census.count(mine)
+    mine_exact = student.encoder(exact, EXACT_TAPS)
     with torch.no_grad():
-        targets = teachers.exact(exact, EXACT_TAPS)
-    for layer, f in student.encoder(exact, EXACT_TAPS).items():
+        theirs = teachers.targets(images, TAPS + HINTS)
+        theirs_exact = teachers.exact(exact, EXACT_TAPS)
+    losses = {
+        f"slim/{layer}": relative_error(student.to_slim[layer](f), theirs[layer])
+        for layer, f in mine.items()
+    }
+    for layer, f in mine_exact.items():
         prediction = student.to_exact[layer](f)
-        losses[f"exact/{layer}"] = relative_error(prediction, targets[layer])
+        losses[f"exact/{layer}"] = relative_error(prediction, theirs_exact[layer])
     return losses

@@ -13,6 +13,7 @@ from impasto.runtime import Runtime
 from impasto.training.data import HELD_OUT, Crops, list_pictures
 from impasto.training.distill import (
     HINTS,
+    Census,
     Student,
     Visits,
     VisitSettings,
@@ -36,8 +37,6 @@ class Stage(BaseModel):
     """Pictures a step: a quarter photos, a quarter paintings, half paintings in progress."""
     exact: int = Field(2, ge=1)
     """How many of them the exact teacher looks at."""
-    gradient: float = Field(0.0, ge=0)
-    """Weight of the gradient's error."""
 
 
 class EncoderRecipe(BaseModel):
@@ -49,14 +48,18 @@ class EncoderRecipe(BaseModel):
     name: str = "compact"
     stages: tuple[Stage, ...] = Field(min_length=1)
     visits: VisitSettings = VisitSettings()
+    revive_every: int = Field(200, gt=0)
+    """Filters that have not fired for so many steps are given a new start ..."""
+    revive_until: int = Field(0, ge=0)
+    """... up to this step."""
     schedule: Schedule
 
 
 def finished(student: Student, task: "EncoderTask", count: int = 64) -> Encoder:
-    """The student's encoder in float32 on the CPU, filters rescaled to a mean activation of 1."""
+    """The student's encoder in float32 on the CPU, layers rescaled to a mean activation of 1."""
     encoder = copy.deepcopy(student.encoder).to("cpu").float().eval()
     crops = Crops(task.photos, 192, seed=2)
-    normalise(encoder, [crops[index][None] for index in range(count)])
+    normalise(encoder, [crops[index][None] for index in range(count)], filters=False)
     return encoder
 
 
@@ -72,6 +75,7 @@ class EncoderTask:
         self.photos = _training_files(data / "photos")
         self.paintings = _training_files(data / "paintings")
         self.visits = Visits(recipe.visits, self.stage(0).size, runtime.device)
+        self.census = Census(self.module)
         self.teachers.measure(self._batch(self.paintings, 0), TAPS + HINTS)
 
     def stage(self, step: int) -> Stage:
@@ -89,6 +93,8 @@ class EncoderTask:
     def losses(self, step: int) -> dict[str, Tensor]:
         """Half of the batch is new (and disturbed), half are paintings in progress."""
         stage, student = self.stage(step), self.module
+        if step % self.recipe.revive_every == 0 and 0 < step < self.recipe.revive_until:
+            self.census.revive()
         if self.visits.image.shape[-1] != stage.size:
             self.visits = Visits(self.recipe.visits, stage.size, self.runtime.device)
         photos, paintings = self._batch(self.photos, step), self._batch(self.paintings, step)
@@ -97,22 +103,18 @@ class EncoderTask:
             visited = self.visits.advance(student.encoder, photos, paintings)
             new = disturb(torch.cat([photos[:quarter], paintings[:quarter]]))
             images = self.runtime.tensor(torch.cat([new, visited]))
-            return distillation_losses(
-                student,
-                self.teachers,
-                images,
-                images[:: stage.batch // stage.exact],
-                stage.gradient,
-                TAPS[step % len(TAPS)],
-            )
+            exact = images[:: stage.batch // stage.exact]
+            return distillation_losses(student, self.teachers, self.census, images, exact)
 
     def state_dict(self) -> Mapping[str, Tensor]:
-        """The paintings in progress."""
-        return self.visits.state_dict()
+        """The paintings in progress, and which filters have fired."""
+        return {**self.visits.state_dict(), **self.census.fired}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put the paintings in progress back."""
-        self.visits.load_state_dict(state)
+        """Put back what ``state_dict`` gave."""
+        fired = self.census.fired
+        fired.update({layer: state[layer] for layer in fired})
+        self.visits.load_state_dict({k: v for k, v in state.items() if k not in fired})
 
 
 def _training_files(folder: Path) -> list[Path]:

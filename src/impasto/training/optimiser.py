@@ -6,8 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
-ADAM_RATE = 2.0
-"""The maps are linear and start from nothing: they may learn faster."""
+MAP_RATE = 2.0
+"""1 x 1 maps are linear and start from nothing: they may learn faster."""
+
+BIAS_RATE = 0.1
+"""Activations are small: biases that move as fast as the maps switch filters off for good."""
 
 
 class Optimiser:
@@ -25,17 +28,22 @@ class Optimiser:
         self.muon = torch.optim.Muon(
             self.matrices, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
         )
-        rest = [w for w in every if w.ndim != 4 or w.shape[-1] == 1]
-        self.adam = torch.optim.AdamW(rest, weight_decay=decay)
+        biases = [w for w in every if w.ndim == 1]
+        maps = [w for w in every if w.ndim > 1 and w.shape[-1] == 1]
+        self.adam = torch.optim.AdamW(
+            [
+                {"params": maps, "scale": MAP_RATE, "weight_decay": decay},
+                {"params": biases, "scale": BIAS_RATE, "weight_decay": 0.0},
+            ]
+        )
 
     def step(self, lr: float) -> None:
         """One update with the gradients that the weights hold."""
         for weight, matrix in zip(self.filters, self.matrices, strict=True):
             matrix.grad = None if weight.grad is None else _matrix(weight.grad)
         for optimiser in (self.muon, self.adam):
-            scale = 1.0 if optimiser is self.muon else ADAM_RATE
             for group in optimiser.param_groups:
-                group["lr"] = lr * scale
+                group["lr"] = lr * group.get("scale", 1.0)
             optimiser.step()  # type: ignore[no-untyped-call]
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""What the tests share: a tiny encoder with random weights, a small photo, a small painting.
+
+No test needs trained weights: the suite holds the code to its word, not the weights.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto import weights
+from impasto.networks.encoders import Encoder, Shape
+from impasto.runtime import Runtime
+
+TINY = Shape((4, 6, 8, 8, 8), (2, 2, 1, 1, 1))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Networks this small gain nothing from a second one, and lose much where cores are busy."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    """A new encoder with random weights, the same ones every time."""
+    torch.manual_seed(1)
+    return Encoder(TINY, "tiny").requires_grad_(False).eval()
+
+
+@pytest.fixture
+def machine() -> Runtime:
+    """The plain runtime: CPU, float32."""
+    return Runtime(torch.device("cpu"), bf16=False)
+
+
+@pytest.fixture(scope="session")
+def _astronaut() -> Tensor:
+    return _sample("astronaut")[:, :, :480, 60:460]
+
+
+@pytest.fixture(scope="session")
+def _coffee() -> Tensor:
+    return _sample("coffee")[:, :, :, 100:500]
+
+
+@pytest.fixture
+def photo(_astronaut: Tensor) -> Tensor:
+    """(1, 3, 48, 40), RGB in [0, 1]"""
+    return _shrink(_astronaut, (48, 40))
+
+
+@pytest.fixture
+def painting(_coffee: Tensor) -> Tensor:
+    """(1, 3, 64, 64), RGB in [0, 1]; other colours and other edges than the photo"""
+    return _shrink(_coffee, (64, 64))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folder of weights; nothing is packaged."""
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(weights, "folders", lambda: [tmp_path / "none", weights.user_folder()])
+    return tmp_path / "home" / "weights"
+
+
+def _sample(name: str) -> Tensor:
+    from skimage import data
+
+    picture: Callable[[], object] = getattr(data, name)
+    return torch.tensor(picture()).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
+
+
+def _shrink(image: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(image, size, mode="bilinear", antialias=True).clamp(0, 1)

@@ -1,0 +1,312 @@
+"""Gatys: the optimisation does what its pieces promise, and gets nearer to the style."""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Literal
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from impasto.losses import style_error
+from impasto.methods.gatys import (
+    QUALITIES,
+    Config,
+    Gatys,
+    grams_at,
+    odds,
+    pyramid,
+    texture,
+)
+from impasto.moments import gram
+from impasto.networks.encoders import TAPS, Encoder
+from impasto.recipe import Recipe
+from impasto.runtime import Runtime
+from impasto.style import Style
+from impasto.stylizer import Code, Step, blend
+
+QUICK = Config(smallest=16, steps=(12, 8, 6), content={"relu4_1": 1.0}, variation=0.1)
+"""Three scales on the 48 px photo, a fraction of a second."""
+
+
+@pytest.fixture
+def style(encoder: Encoder, painting: Tensor) -> Style:
+    return Style.of(painting, encoder)
+
+
+@pytest.fixture
+def gatys(encoder: Encoder, machine: Runtime) -> Gatys:
+    return Gatys(encoder, machine, QUICK)
+
+
+def error(encoder: Encoder, image: Tensor, style: Style) -> float:
+    """The picture's distance from the style, as the command line prints it."""
+    targets = {tap: m.second for tap, m in style.at(max(image.shape[-2:])).items()}
+    with torch.no_grad():
+        return float(style_error({t: gram(f) for t, f in encoder(image).items()}, targets))
+
+
+def paint(method: Gatys, photo: Tensor, style: Style, strength: float = 0.5) -> Tensor:
+    torch.manual_seed(5)
+    return method.stylize(photo, method.encode(style), strength)
+
+
+# --- what comes out ---
+
+
+def test_it_gets_nearer_to_the_style(
+    gatys: Gatys, encoder: Encoder, photo: Tensor, style: Style
+) -> None:
+    """The whole point: a sign, a target or a scale that is wrong shows here."""
+    painted = paint(gatys, photo, style)
+    assert error(encoder, painted, style) < 0.5 * error(encoder, photo, style)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("init", ["content", "noise"])
+def test_every_optimiser_from_every_start(
+    encoder: Encoder,
+    machine: Runtime,
+    photo: Tensor,
+    style: Style,
+    optimizer: Literal["adam", "lbfgs"],
+    init: Literal["content", "noise"],
+) -> None:
+    config = replace(QUICK, optimizer=optimizer, init=init)
+    painted = paint(Gatys(encoder, machine, config), photo, style)
+    assert error(encoder, painted, style) < error(encoder, photo, style)
+
+
+def test_noise_depends_on_the_seed(
+    encoder: Encoder, machine: Runtime, photo: Tensor, style: Style
+) -> None:
+    noisy = Gatys(encoder, machine, replace(QUICK, init="noise"))
+    code = noisy.encode(style)
+    pictures = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        pictures.append(noisy.stylize(photo, code))
+    assert torch.equal(pictures[0], pictures[1])
+    assert not torch.equal(pictures[0], pictures[2])
+
+
+def test_from_the_photo_no_seed_is_needed(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    code = gatys.encode(style)
+    torch.manual_seed(1)
+    first = gatys.stylize(photo, code)
+    torch.manual_seed(2)
+    assert torch.equal(gatys.stylize(photo, code), first)
+
+
+def test_strength_zero_is_the_photo_and_no_work(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    steps: list[Step] = []
+    painted = gatys.stylize(photo, gatys.encode(style), 0.0, steps.append)
+    assert torch.equal(painted, photo)
+    assert painted is not photo
+    assert steps == []
+
+
+def test_more_strength_is_nearer_to_the_style_and_farther_from_the_photo(
+    gatys: Gatys, encoder: Encoder, photo: Tensor, style: Style
+) -> None:
+    weak, strong = paint(gatys, photo, style, 0.02), paint(gatys, photo, style, 0.9)
+    assert error(encoder, strong, style) < error(encoder, weak, style)
+    assert (strong - photo).abs().mean() > (weak - photo).abs().mean()
+
+
+def test_bfloat16_gets_as_near_to_the_style(encoder: Encoder, photo: Tensor, style: Style) -> None:
+    """Statistics and losses stay in float32: only the convolutions have fewer digits."""
+    method = Gatys(encoder, Runtime(torch.device("cpu"), bf16=True), QUICK)
+    painted = paint(method, photo, style)
+    assert painted.dtype == torch.float32
+    assert error(encoder, painted, style) < 0.5 * error(encoder, photo, style)
+
+
+def test_two_styles_are_between_them(
+    gatys: Gatys, encoder: Encoder, photo: Tensor, painting: Tensor, style: Style
+) -> None:
+    """A mix that forgets one of its styles is no mix."""
+    other = Style.of(1 - painting, encoder)
+    codes = [gatys.encode(style), gatys.encode(other)]
+    mixed = gatys.stylize(photo, blend(codes, [1, 1]))
+    one, two = (gatys.stylize(photo, code) for code in codes)
+    assert error(encoder, two, style) > error(encoder, mixed, style) > error(encoder, one, style)
+
+
+def test_a_texture_has_the_style_alone(encoder: Encoder, machine: Runtime, style: Style) -> None:
+    swatch = texture(encoder, machine, style, 40)
+    assert swatch.shape == (1, 3, 40, 40)
+    assert swatch.min() >= 0
+    assert swatch.max() <= 1
+    assert error(encoder, swatch, style) < error(encoder, torch.full_like(swatch, 0.5), style)
+
+
+# --- steps ---
+
+
+def test_every_step_is_reported(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    steps: list[Step] = []
+    painted = gatys.stylize(photo, gatys.encode(style), 0.5, steps.append)
+    assert [step.done for step in steps] == list(range(1, 27))
+    assert {step.total for step in steps} == {26}
+    sizes = [tuple(step.image.shape[-2:]) for step in steps]
+    assert sizes == [(16, 13)] * 12 + [(28, 23)] * 8 + [(48, 40)] * 6
+    assert torch.equal(steps[-1].image, painted)
+
+
+def test_reported_pictures_can_be_shown(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    """The first average of iterates is divided by almost nothing: it must be a picture too."""
+    steps: list[Step] = []
+    gatys.stylize(photo, gatys.encode(style), 0.5, steps.append)
+    for step in steps:
+        assert step.image.min() >= 0
+        assert step.image.max() <= 1
+        assert not step.image.requires_grad
+    small = torch.nn.functional.interpolate(photo, (16, 13), mode="bilinear", antialias=True)
+    assert (steps[0].image - small).abs().mean() < 0.1
+
+
+def test_reported_pictures_are_kept_as_they_were(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    """Whoever keeps a step (an interruption does) must not find a later one in its place."""
+    kept: list[tuple[Tensor, Tensor]] = []
+    gatys.stylize(
+        photo, gatys.encode(style), 0.5, lambda s: kept.append((s.image, s.image.clone()))
+    )
+    assert all(torch.equal(image, copy) for image, copy in kept)
+
+
+def test_losses_are_named_and_fall(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    steps: list[Step] = []
+    gatys.stylize(photo, gatys.encode(style), 0.5, steps.append)
+    assert set(steps[0].losses) == {*(f"style/{tap}" for tap in TAPS), "content/relu4_1"}
+    for first, last in ((0, 11), (12, 19), (20, 25)):
+        start, end = (
+            sum(v for k, v in steps[i].losses.items() if k.startswith("style"))
+            for i in (first, last)
+        )
+        assert end < start
+
+
+def test_no_content_layer_means_no_content_loss(
+    encoder: Encoder, machine: Runtime, photo: Tensor, style: Style
+) -> None:
+    steps: list[Step] = []
+    free = Gatys(encoder, machine, replace(QUICK, content={}))
+    free.stylize(photo, free.encode(style), 0.5, steps.append)
+    assert not any(name.startswith("content") for name in steps[0].losses)
+
+
+# --- pieces ---
+
+
+def test_pyramid_by_hand() -> None:
+    config = Config(smallest=128, growth=2.0, steps=(200, 150, 100), iterations=None)
+    assert pyramid(512, config) == [(128, 200), (256, 150), (512, 100)]
+    assert pyramid(1024, config) == [(128, 200), (256, 150), (512, 100), (1024, 100)]
+    assert pyramid(128, config) == [(128, 200)]
+    assert pyramid(7, config) == [(7, 200)]
+
+
+@given(
+    long_side=st.integers(1, 20_000),
+    smallest=st.sampled_from([16, 128, 192, 256]),
+    growth=st.floats(1.3, 3),
+)
+@settings(max_examples=100, deadline=None)
+def test_pyramid_climbs_in_small_steps_to_the_size(
+    long_side: int, smallest: int, growth: float
+) -> None:
+    config = Config(smallest=smallest, growth=growth, steps=(9, 7, 5), iterations=None)
+    sizes = [size for size, _ in pyramid(long_side, config)]
+    assert sizes[-1] == long_side
+    assert sizes[0] == min(long_side, smallest)
+    for below, above in pairwise(sizes):
+        assert below < above
+        assert above <= below * growth + 2  # both are rounded to pixels
+
+
+@given(long_side=st.integers(1, 4000), iterations=st.integers(1, 2000))
+@settings(max_examples=100, deadline=None)
+def test_iterations_are_shared_out_to_the_sum(long_side: int, iterations: int) -> None:
+    """``--iterations 100`` means a hundred steps, not about a hundred."""
+    config = Config(smallest=128, steps=(200, 150, 100), iterations=iterations)
+    steps = [n for _, n in pyramid(long_side, config)]
+    assert min(steps) >= 1
+    assert sum(steps) == max(iterations, len(steps))
+
+
+@given(strengths=st.lists(st.floats(0, 1), min_size=2, max_size=10))
+@settings(max_examples=50, deadline=None)
+def test_odds_never_fall(strengths: list[float]) -> None:
+    values = [odds(s) for s in sorted(strengths)]
+    assert values == sorted(values)
+    assert all(0 <= v < 1e5 for v in values)
+
+
+def test_odds_by_hand() -> None:
+    assert odds(0) == 0
+    assert odds(0.5) == 1
+    assert odds(0.25) == pytest.approx(1 / 9)
+    assert odds(0.1) < odds(0.3) < odds(0.7) < odds(0.95)
+    assert 500 < odds(1) < 2000
+
+
+def simple(values: dict[int, float]) -> Code:
+    return {f"{size}/relu1_1": torch.full((1, 2, 2), v) for size, v in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(128, 1), (256, 2), (512, 6), (16, 1), (3000, 6), (181, 1.5), (362, 4)]
+)
+def test_grams_between_sizes(size: int, expected: float) -> None:
+    """Exact at a size of the code, even in the logarithm between, clamped beyond."""
+    g = grams_at(simple({512: 6, 128: 1, 256: 2}), size)["relu1_1"]
+    assert g.flatten().tolist() == pytest.approx([expected] * 4, rel=2e-3)
+
+
+def test_grams_are_those_of_the_style(gatys: Gatys, encoder: Encoder) -> None:
+    """Target and measurement read the same moments in two ways: they must agree."""
+    style = Style.of(torch.rand(1, 3, 40, 280), encoder)
+    for size in (50, 128, 170, 256, 900):
+        grams, looks = grams_at(gatys.encode(style), size), style.at(size)
+        for tap in TAPS:
+            torch.testing.assert_close(grams[tap], looks[tap].second, rtol=1e-4, atol=1e-5)
+
+
+def test_scale_makes_strokes_larger(gatys: Gatys, encoder: Encoder) -> None:
+    """Twice the stroke: a canvas of 128 is painted as the painting looks at 256."""
+    style = Style.of(torch.rand(1, 3, 40, 280), encoder)
+    for scale, canvas in ((2.0, 128), (0.5, 512), (1.0, 256)):
+        grams = grams_at(gatys.encode(style, scale), canvas)
+        for tap in TAPS:
+            assert torch.equal(grams[tap], style.moments[256][tap].second)
+
+
+def test_cost_by_hand(encoder: Encoder, machine: Runtime) -> None:
+    """Ten steps at 100 x 50, and ten more at half the side (a quarter of the area)."""
+    config = Config(smallest=50, growth=2, steps=(10,))
+    cost = Gatys(encoder, machine, config).cost(100, 50)
+    assert cost.megapixels == pytest.approx(10 * 0.005 * 1.25)
+    assert cost.peak_bytes == pytest.approx(5000 * encoder.bytes_per_pixel(half=False))
+
+
+def test_a_recipe_sets_the_method(encoder: Encoder, machine: Runtime) -> None:
+    recipe = Recipe(quality="best", init="noise", optimizer="lbfgs", iterations=77)
+    config = Gatys.create(encoder, machine, recipe).config
+    assert (config.init, config.optimizer, config.iterations) == ("noise", "lbfgs", 77)
+    assert config.steps == QUALITIES["best"].steps
+
+
+def test_quality_is_a_matter_of_steps() -> None:
+    for size in (100, 512, 1024, 3000):
+        work = [sum(n for _, n in pyramid(size, QUALITIES[q])) for q in ("draft", "normal", "best")]
+        assert work[0] < work[1] < work[2]
+
+
+def test_the_encoder_is_frozen(encoder: Encoder, machine: Runtime) -> None:
+    """Gradients of its weights would double the memory."""
+    method = Gatys(encoder.requires_grad_(True).train(), machine)
+    assert not any(p.requires_grad for p in method.parameters())
+    assert not method.encoder.training

@@ -1,0 +1,190 @@
+"""The command line as a user meets it: what it writes, what it prints, how it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from impasto.cli import main
+from impasto.media import image as media
+
+QUICK = ("--size", "40", "--iterations", "2")
+
+
+def run(*args: object, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args], input=stdin)
+
+
+@pytest.fixture
+def photo_file(tmp_path: Path, photo: torch.Tensor) -> Path:
+    path = tmp_path / "cat.jpg"
+    media.write(photo, path)
+    return path
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_result_lies_beside_the_photo(photo_file: Path) -> None:
+    result = run("stylize", photo_file, "-s", "great-wave", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert files(photo_file.parent) == ["cat.great-wave.png", "cat.jpg"]
+    assert "about" in result.stdout and "style_error" in result.stdout
+
+
+def test_json_is_one_event_a_line(photo_file: Path, tmp_path: Path) -> None:
+    result = run("stylize", photo_file, "-s", "udnie", "-o", tmp_path / "x.webp", *QUICK, "--json")
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["event"] for event in events] == ["estimate", "step", "step", "done"]
+    wanted = {"output", "method", "size", "seconds", "load_seconds", "peak_mb", "style_error"}
+    assert wanted <= set(events[-1])
+
+
+def test_pipes(photo_file: Path) -> None:
+    result = run("stylize", "-", "-s", "udnie", "-o", "-", *QUICK, stdin=photo_file.read_bytes())
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout_bytes.startswith(b"\x89PNG") and "style_error" in result.stderr
+    assert max(media.read(result.stdout_bytes).pixels.shape) == 40
+
+
+def test_mix_of_two_styles_and_a_style_file(photo_file: Path, tmp_path: Path) -> None:
+    style = tmp_path / "own.style.safetensors"
+    assert run("styles", "make", photo_file, photo_file, "-o", style).exit_code == 0
+    result = run("stylize", photo_file, "-s", f"{style}:0.3", "-s", "udnie:0.7", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "cat.own+udnie.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (("-s", "grate-wave"), 2, "Did you mean 'great-wave'"),
+        (("-s", "udnie", "--method", "gaty"), 2, "Did you mean 'gatys'"),
+        (("-s", "udnie", "--encoder", "vgg18"), 2, "Did you mean 'vgg1"),
+        (("-s", "udnie", "--quality", "bset"), 2, "Did you mean 'best'"),
+        (("-s", "udnie", "--strenght", "1"), 2, "--strength"),
+        (("-s", "udnie", "--strength", "nan"), 2, "finite"),
+        (("-s", "udnie", "--strength", "1.5"), 2, "less than or equal to 1"),
+        (("-s", "udnie:0"), 2, "sum to zero"),
+        (("-s", "udnie", "-o", "x.pgn"), 4, "Did you mean '.png'"),
+        (("-s", "udnie", "-o", "/nowhere/x.png"), 4, "/nowhere"),
+        (("-s", "udnie", "--device", "tpu"), 2, "auto, cpu, cuda, mps"),
+        (("-s", "nothing.jpg"), 3, "nothing.jpg"),
+        (("-s", "udnie", "--encoder", "vgg19"), 5, "impasto weights pull vgg19"),
+        ((), 2, "--style"),
+    ],
+)
+def test_mistakes_get_one_line_and_the_right_exit_code(
+    photo_file: Path,
+    args: Sequence[str],
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
+    result = run("stylize", photo_file, *args)
+    assert result.exit_code == code and words in result.stderr
+    assert "Traceback" not in result.output
+    assert files(photo_file.parent) == ["cat.jpg"]
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(50)])
+def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.png").write_bytes(content)
+    result = run("stylize", tmp_path / "x.png", "-s", "udnie")
+    assert result.exit_code == 3 and "x.png" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert files(tmp_path) == ["x.png"]
+
+
+def test_damaged_style_is_noticed(photo_file: Path, tmp_path: Path) -> None:
+    style = tmp_path / "own.style.safetensors"
+    run("styles", "make", photo_file, "-o", style)
+    data = bytearray(style.read_bytes())
+    data[-7] ^= 1
+    style.write_bytes(data)
+    result = run("stylize", photo_file, "-s", style, *QUICK)
+    assert result.exit_code == 6 and "damaged" in result.stderr
+
+
+def test_debug_shows_the_traceback(photo_file: Path) -> None:
+    code = [sys.executable, "-m", "impasto", "--debug", "stylize", str(photo_file), "-s", "none"]
+    result = subprocess.run(code, capture_output=True, text=True, check=False)
+    assert result.returncode != 0 and "Traceback" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_writes_the_best_so_far_and_leaves_with_130(
+    photo_file: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    target = tmp_path / "out.png"
+    command = [sys.executable, "-m", "impasto", "stylize", str(photo_file), "-s", "udnie"]
+    command += ["-o", str(target), "--size", "64", "--iterations", "100000", "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if json.loads(line)["event"] == "step":
+                process.send_signal(number)
+                break
+        rest = process.stdout.read().splitlines()
+        assert process.wait(20) == 130
+    assert json.loads(rest[-1])["interrupted"] is True
+    assert max(media.header(target)) == 64
+
+
+def test_styles_are_listed_and_shown() -> None:
+    listed = run("styles", "list").stdout
+    assert "starry-night" in listed and "Hokusai" in listed
+    rows = [json.loads(line) for line in run("styles", "list", "--json").stdout.splitlines()]
+    assert len(rows) == 22 and all(row["license"] == "public domain" for row in rows)
+    shown = run("styles", "show", "great-wave").stdout
+    assert "1831" in shown and "compact" in shown
+    assert run("styles", "show", "grate-wave").exit_code == 2
+
+
+def test_style_file_needs_its_suffix(photo_file: Path, tmp_path: Path) -> None:
+    result = run("styles", "make", photo_file, "-o", tmp_path / "own.safetensors")
+    assert result.exit_code == 2 and "own.style.safetensors" in result.stderr
+
+
+def test_swatch_is_a_square_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impasto.methods.gatys.TEXTURE_STEPS", (2, 2))
+    result = run("styles", "swatch", "udnie", "-o", tmp_path / "x.png", "--size", "32")
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.size == (32, 32)
+
+
+def test_weights_are_listed_and_verified() -> None:
+    listed = run("weights", "list").stdout
+    assert "compact" in listed and "impasto weights pull vgg19" in listed
+    result = run("weights", "verify")
+    assert result.exit_code == 0 and "23 of 23" in result.stdout
+
+
+def test_weights_import_says_what_is_wrong(tmp_path: Path) -> None:
+    torch.save({"features.0.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "x.pth")
+    result = run("weights", "import", tmp_path / "x.pth", "--as", "vgg19")
+    assert result.exit_code == 2 and "Traceback" not in result.output
+    assert run("weights", "pull", "vgg17").exit_code == 2
+
+
+def test_train_explains_a_bad_recipe(tmp_path: Path) -> None:
+    recipe = tmp_path / "x.toml"
+    recipe.write_text('kind = "encoder"\n[shedule]\nsteps = 3\n')
+    result = run("train", recipe, "--data", tmp_path)
+    assert result.exit_code == 2 and "Did you mean 'schedule'" in result.stderr
+    recipe.write_text('kind = "encodre"\n')
+    assert "Did you mean 'encoder'" in run("train", recipe, "--data", tmp_path).stderr
+    assert run("train", tmp_path / "none.toml", "--data", tmp_path).exit_code == 2

@@ -1,0 +1,200 @@
+"""Moments: against the slow obvious way, numpy, and the promises that make them add up."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from impasto.moments import Moments, average, gram, moments
+
+
+def features(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) + 0.5
+
+
+def assert_same(a: Moments, b: Moments) -> None:
+    torch.testing.assert_close(a.mean, b.mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(a.second, b.second, rtol=1e-4, atol=1e-5)
+
+
+def slow(f: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and second moment, one product at a time."""
+    batch, channels, height, width = f.shape
+    mean = torch.zeros(batch, channels)
+    second = torch.zeros(batch, channels, channels)
+    for b in range(batch):
+        for y in range(height):
+            for x in range(width):
+                for i in range(channels):
+                    mean[b, i] += f[b, i, y, x] / (height * width)
+                    for j in range(channels):
+                        second[b, i, j] += f[b, i, y, x] * f[b, j, y, x] / (height * width)
+    return mean, second
+
+
+def test_against_a_slow_loop() -> None:
+    """A wrong reshape mixes positions with channels and still gives the right shapes."""
+    f = features(2, 3, 4, 5)
+    assert_same(moments(f), Moments(*slow(f)))
+
+
+def test_known_answer() -> None:
+    """Two positions, two channels, by hand."""
+    f = torch.tensor([[1.0, 3.0], [2.0, 0.0]]).reshape(1, 2, 1, 2)
+    m = moments(f)
+    assert m.mean.tolist() == [[2.0, 1.0]]
+    assert m.second.tolist() == [[[5.0, 1.0], [1.0, 2.0]]]
+
+
+def test_covariance_and_std_are_those_of_numpy() -> None:
+    f = features(2, 4, 6, 7)
+    m = moments(f)
+    for b in range(2):
+        rows = f[b].flatten(1).double().numpy()
+        np.testing.assert_allclose(m.covariance()[b], np.cov(rows, bias=True), atol=1e-5)
+        np.testing.assert_allclose(m.std()[b], rows.std(axis=1), atol=1e-5)
+
+
+def test_gram_is_the_second_moment() -> None:
+    """The optimisation compares grams of a picture with stored moments: they must be one thing."""
+    f = features(2, 3, 5, 4)
+    torch.testing.assert_close(gram(f), moments(f).second)
+
+
+def test_memory_format_does_not_matter() -> None:
+    f = features(2, 3, 5, 4)
+    assert_same(moments(f), moments(f.contiguous(memory_format=torch.channels_last)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_statistics_are_float32(dtype: torch.dtype) -> None:
+    """Sums over a picture in half precision overflow or stop growing."""
+    f = torch.full((1, 2, 300, 300), 2.0, dtype=dtype)
+    m = moments(f)
+    assert m.mean.dtype == m.second.dtype == gram(f).dtype == torch.float32
+    assert m.mean.tolist() == [[2.0, 2.0]]
+    assert gram(f).flatten().tolist() == [4.0] * 4
+
+
+# --- masks ---
+
+
+def test_mask_cuts_out() -> None:
+    """Pixels outside the mask must count for nothing."""
+    f = features(1, 3, 6, 8)
+    mask = torch.zeros(1, 1, 6, 8)
+    mask[..., 1:4, 2:7] = 1
+    assert_same(moments(f, mask), moments(f[..., 1:4, 2:7]))
+
+
+def test_mask_is_resized_to_the_features() -> None:
+    """Masks are drawn on the picture; features of deep taps are much smaller."""
+    f = features(1, 3, 4, 4)
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., :16] = 1
+    assert_same(moments(f, mask), moments(f[..., :2]))
+
+
+def test_soft_mask_is_a_weighted_mean() -> None:
+    f = torch.tensor([0.0, 4.0]).reshape(1, 1, 1, 2)
+    m = moments(f, torch.tensor([3.0, 1.0]).reshape(1, 1, 1, 2))
+    assert m.mean.item() == pytest.approx(1.0)
+    assert m.second.item() == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("value", [1.0, 0.2, 7.0])
+def test_even_mask_changes_nothing(value: float) -> None:
+    """A mask says which part, not how bright: its scale must cancel."""
+    f = features(2, 3, 5, 4)
+    assert_same(moments(f, torch.full((1, 1, 5, 4), value)), moments(f))
+
+
+def test_each_picture_has_its_own_mask() -> None:
+    f = features(2, 3, 4, 4)
+    mask = torch.zeros(2, 1, 4, 4)
+    mask[0, :, :2] = 1
+    mask[1, :, 2:] = 1
+    both = moments(f, mask)
+    for b, part in enumerate((f[:1, :, :2], f[1:, :, 2:])):
+        assert_same(Moments(both.mean[b : b + 1], both.second[b : b + 1]), moments(part))
+
+
+def test_empty_mask_gives_no_nan() -> None:
+    m = moments(features(1, 2, 3, 3), torch.zeros(1, 1, 3, 3))
+    assert m.mean.isfinite().all()
+    assert m.second.isfinite().all()
+
+
+# --- adding up ---
+
+
+def test_two_halves_make_the_whole() -> None:
+    """Tiles of a huge painting must give the moments of the painting."""
+    f = features(2, 3, 6, 8)
+    assert_same(average([(6, moments(f[..., :6])), (2, moments(f[..., 6:]))]), moments(f))
+
+
+@given(cuts=st.lists(st.integers(1, 11), min_size=1, max_size=4, unique=True), seed=st.integers())
+@settings(max_examples=20, deadline=None)
+def test_any_tiles_make_the_whole(cuts: list[int], seed: int) -> None:
+    f = features(1, 3, 2, 12, seed=seed % 2**32)
+    edges = [0, *sorted(cuts), 12]
+    tiles = [f[..., a:b] for a, b in pairwise(edges)]
+    assert_same(average((t.shape[-1], moments(t)) for t in tiles), moments(f))
+
+
+def test_weights_need_not_sum_to_one() -> None:
+    a, b = moments(features(1, 2, 3, 3, seed=1)), moments(features(1, 2, 3, 3, seed=2))
+    assert_same(average([(10, a), (30, b)]), average([(0.25, a), (0.75, b)]))
+
+
+def test_negative_weights_lead_away() -> None:
+    """2 a - b is as far beyond a as b is before it."""
+    a, b = moments(features(1, 2, 3, 3, seed=1)), moments(features(1, 2, 3, 3, seed=2))
+    away = average([(2.0, a), (-1.0, b)])
+    torch.testing.assert_close(away.second, 2 * a.second - b.second)
+    torch.testing.assert_close(away.mean, 2 * a.mean - b.mean)
+
+
+def test_average_of_one_is_itself() -> None:
+    a = moments(features(1, 2, 3, 3))
+    assert_same(average([(0.3, a)]), a)
+
+
+def test_average_of_nothing() -> None:
+    with pytest.raises(ValueError, match=r"."):
+        average([])
+
+
+@given(
+    channels=st.integers(1, 6),
+    positions=st.integers(1, 12),
+    scale=st.floats(0.1, 100),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=30, deadline=None)
+def test_covariance_is_positive_semidefinite(
+    channels: int, positions: int, scale: float, seed: int
+) -> None:
+    """Whitening takes its square root: a clearly negative eigenvalue would be a wrong formula."""
+    m = moments(features(1, channels, 1, positions, seed=seed) * scale)
+    covariance, rounding = m.covariance()[0], 1e-5 * float(m.second.abs().max())
+    assert (covariance - covariance.T).abs().max() <= rounding
+    assert torch.linalg.eigvalsh(covariance.double()).min() >= -rounding
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 50.0])
+def test_constant_features_do_not_spread(value: float) -> None:
+    """The difference of two equal squares may come out below zero: its root must not be NaN."""
+    std = moments(torch.full((1, 3, 7, 9), value)).std()
+    assert std.isfinite().all()
+    assert std.max() <= 1e-3 * value
+
+
+def test_moving_keeps_the_values() -> None:
+    a = moments(features(1, 2, 3, 3))
+    assert_same(a.to(torch.device("cpu")), a)

@@ -1,0 +1,129 @@
+"""The Recipe: what people write is read as they mean it, and nothing is lost on the way."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from impasto.config import validate
+from impasto.errors import BadInput, UnknownName
+from impasto.recipe import Recipe, StyleShare
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "weight"),
+    [
+        ("starry-night", "starry-night", 1.0),
+        ("starry-night:0.3", "starry-night", 0.3),
+        ("a:-1", "a", -1.0),
+        ("a:2e-1", "a", 0.2),
+        ("a:b", "a:b", 1.0),
+        ("a:", "a:", 1.0),
+        (":0.5", ":0.5", 1.0),
+        ("0.5", "0.5", 1.0),
+        ("a:nan", "a:nan", 1.0),
+        ("a:inf", "a:inf", 1.0),
+        ("C:\\x.png", "C:\\x.png", 1.0),
+        ("C:\\x.png:0.3", "C:\\x.png", 0.3),
+        ("https://host:80/x.png", "https://host:80/x.png", 1.0),
+        ("my.style.safetensors:3", "my.style.safetensors", 3.0),
+    ],
+)
+def test_style_with_weight(text: str, source: str, weight: float) -> None:
+    """The weight is what stands behind the last colon, if it is a number; else it is a name."""
+    assert StyleShare.parse(text) == StyleShare(source=source, weight=weight)
+
+
+def test_styles_may_be_one_several_or_tables() -> None:
+    """``styles="a"`` is one style called a, not one style per letter."""
+    a, b = StyleShare(source="abc"), StyleShare(source="b", weight=0.3)
+    assert Recipe.model_validate({"styles": "abc"}).styles == (a,)
+    assert Recipe.model_validate({"styles": ["abc", "b:0.3"]}).styles == (a, b)
+    tables = {"styles": [{"source": "abc"}, {"source": "b", "weight": 0.3}]}
+    assert Recipe.model_validate(tables).styles == (a, b)
+    assert Recipe(styles=(a, b)).styles == (a, b)
+
+
+@given(
+    source=st.text(min_size=1, max_size=20),
+    weight=st.floats(0.01, 100),
+    strength=st.floats(0, 1),
+    scale=st.floats(0.5, 2),
+    seed=st.integers(0, 2**63 - 1),
+    size=st.none() | st.integers(1, 100_000),
+)
+@settings(max_examples=50, deadline=None)
+def test_json_round_trip(
+    source: str, weight: float, strength: float, scale: float, seed: int, size: int | None
+) -> None:
+    """A picture carries its Recipe as JSON; read back it must be the same work, to the last bit."""
+    recipe = Recipe(
+        photo="größer.jpg",
+        styles=(StyleShare(source=source, weight=weight),),
+        strength=strength,
+        style_scale=scale,
+        seed=seed,
+        size=size,
+        color="luma",
+    )
+    text = recipe.model_dump_json()
+    assert Recipe.model_validate_json(text) == recipe
+    assert validate(Recipe, json.loads(text)) == recipe
+
+
+def test_a_name_with_a_colon_survives_json() -> None:
+    """In a table the source is the source: it must not be parsed a second time."""
+    recipe = Recipe(styles=(StyleShare(source="a:0.3"),))
+    assert Recipe.model_validate_json(recipe.model_dump_json()).styles[0].source == "a:0.3"
+
+
+def test_recipes_are_frozen_and_hashable() -> None:
+    """A job that changes its Recipe under way would write a false one into the picture."""
+    recipe = Recipe(styles=(StyleShare(source="a"),))
+    with pytest.raises(ValidationError):
+        recipe.strength = 0.7  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        recipe.styles[0].weight = 0.7  # type: ignore[misc]
+    assert len({recipe, recipe.model_copy()}) == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"strength": 1.01},
+        {"strength": -0.01},
+        {"strength": float("nan")},
+        {"style_scale": 0.4},
+        {"style_scale": 2.1},
+        {"size": 0},
+        {"size": 100_001},
+        {"seed": -1},
+        {"seed": 2**63},
+        {"iterations": 0},
+        {"styles": [{"source": "a", "weight": float("nan")}]},
+        {"styles": 3},
+    ],
+)
+def test_values_outside_what_is_allowed(values: dict[str, object]) -> None:
+    with pytest.raises(BadInput, match=f"^Setting '{next(iter(values))}"):
+        validate(Recipe, values)
+
+
+@pytest.mark.parametrize("field", ["init", "color", "device", "precision", "quality", "optimizer"])
+def test_unknown_choices(field: str) -> None:
+    with pytest.raises(UnknownName, match=f"Unknown {field} 'banana'.*Choose from: "):
+        validate(Recipe, {field: "banana"})
+
+
+def test_unknown_setting() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'strength'"):
+        validate(Recipe, {"strenght": 0.5})
+
+
+@pytest.mark.parametrize("styles", [["a:0"], ["a:1", "b:-1"]])
+def test_weights_that_cancel(styles: list[str]) -> None:
+    """The mean would divide by zero, after everything was loaded."""
+    with pytest.raises(BadInput, match="sum to zero: raise one of them"):
+        validate(Recipe, {"styles": styles})

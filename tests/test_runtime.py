@@ -1,0 +1,91 @@
+"""Runtime: the device asked for or a clear no, and statistics that stay in float32."""
+
+import os
+import typing
+
+import pytest
+import torch
+from torch import nn
+
+from impasto.errors import BadInput
+from impasto.recipe import Recipe
+from impasto.runtime import DEVICES, PRECISIONS, Runtime, cores, runtime
+
+
+@pytest.fixture
+def only_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+def test_auto_falls_back_to_the_cpu(only_cpu: None) -> None:
+    assert runtime().device == torch.device("cpu")
+
+
+def test_auto_prefers_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert runtime("auto", "fp32").device == torch.device("cuda")
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps", "tpu"])
+def test_a_device_that_is_not_there(only_cpu: None, device: str) -> None:
+    """Falling back silently would let somebody wait for hours."""
+    with pytest.raises(BadInput, match=f"No device '{device}'.*Choose from: auto, cpu\\."):
+        runtime(device)
+
+
+def test_an_unknown_precision() -> None:
+    """``fp16`` must not silently mean fp32."""
+    with pytest.raises(BadInput, match="fp16"):
+        runtime("cpu", "fp16")
+
+
+@pytest.mark.parametrize(("precision", "bf16"), [("fp32", False), ("bf16", True)])
+def test_precision_is_what_was_asked_for(precision: str, bf16: bool) -> None:
+    assert runtime("cpu", precision).bf16 is bf16
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_auto_precision_asks_the_processor(monkeypatch: pytest.MonkeyPatch, has: bool) -> None:
+    """Emulated bfloat16 is slower than float32."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has})
+    assert runtime("cpu").bf16 is has
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert runtime("cpu").bf16 is False
+
+
+@pytest.mark.parametrize(("bf16", "dtype"), [(False, torch.float32), (True, torch.bfloat16)])
+def test_autocast(bf16: bool, dtype: torch.dtype) -> None:
+    conv, image = nn.Conv2d(3, 2, 1), torch.rand(1, 3, 4, 4)
+    machine = Runtime(torch.device("cpu"), bf16)
+    with machine.autocast():
+        assert conv(image).dtype == dtype
+    assert conv(image).dtype == torch.float32
+
+
+def test_memory_format(machine: Runtime) -> None:
+    """Convolutions on the CPU are up to twice as fast with channels last."""
+    conv = machine.place(nn.Conv2d(3, 4, 3))
+    assert conv.weight.is_contiguous(memory_format=torch.channels_last)
+    image = torch.rand(2, 3, 4, 5)
+    placed = machine.tensor(image)
+    assert placed.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(placed, image)
+
+
+def test_the_names_are_those_of_the_recipe() -> None:
+    """Two lists of the same names go stale; this one notices."""
+    fields = Recipe.model_fields
+    assert typing.get_args(fields["device"].annotation) == DEVICES
+    assert typing.get_args(fields["precision"].annotation) == PRECISIONS
+
+
+def test_cores_are_counted() -> None:
+    assert cores() >= 1
+
+
+def test_cores_are_counted_where_there_is_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``sched_getaffinity`` is Linux only, ``process_cpu_count`` is Python 3.13 only."""
+    monkeypatch.delattr(os, "process_cpu_count", raising=False)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert cores() >= 1
