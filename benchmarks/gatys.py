@@ -139,7 +139,7 @@ def save(args: argparse.Namespace, ours: Curve, plain: Curve, reached: bool) -> 
     args.results.mkdir(parents=True, exist_ok=True)
     row = {
         "benchmark": "gatys",
-        "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "photo": args.photo,
         "style": args.style,

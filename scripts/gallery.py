@@ -9,9 +9,9 @@ texture that those moments alone give. The paintings themselves are not packaged
 import sys
 from pathlib import Path
 
+from impasto.commands import swatch
 from impasto.config import read_toml
 from impasto.networks.encoders import load_encoder
-from impasto.pipeline import swatch
 from impasto.style import ASSETS, SUFFIX, Style
 
 THUMBNAIL = 192

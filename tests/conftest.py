@@ -31,9 +31,13 @@ def _seeded() -> None:
 
 @pytest.fixture
 def encoder() -> Encoder:
-    """A new encoder with random weights, the same ones every time."""
+    """A new encoder with random weights and biases, the same ones every time."""
     torch.manual_seed(1)
-    return Encoder(TINY, "tiny").requires_grad_(False).eval()
+    network = Encoder(TINY, "tiny").requires_grad_(False).eval()
+    for conv in network.convs.values():
+        assert isinstance(conv.bias, Tensor)
+        conv.bias.normal_(std=0.1)
+    return network
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ FLOORS = {
     "export": 5,
     "convert": 5,
     "library": 6,
+    "commands": 6,
     "console": 6,
     "cli": 6,
     "batch": 6,
@@ -50,7 +51,9 @@ SAME_FLOOR = {
     ("files", "errors"),  # a file that cannot be written is an error in words
     ("stylizer", "style"),  # a method encodes a Style
     ("pipeline", "estimate"),  # the estimate comes before the work
-    ("cli", "console"),  # parse, then print
+    ("commands", "pipeline"),  # files around the work on pixels
+    ("cli", "commands"),  # parse, then do
+    ("cli", "console"),  # ... and show it
 }
 """The exceptions: who may import whom on its own floor."""
 

@@ -50,6 +50,12 @@ def test_unknown_setting_inside_a_table() -> None:
         validate(Settings, {"stages": [{"until": 3, "untill": 4}]})
 
 
+def test_a_misspelt_key_is_named_before_the_missing_one() -> None:
+    """``untill`` leaves ``until`` missing: the cause is of more use than the consequence."""
+    with pytest.raises(UnknownName, match="Did you mean 'until'"):
+        validate(Settings, {"stages": [{"untill": 4}]})
+
+
 def test_unknown_choice() -> None:
     with pytest.raises(
         UnknownName, match=r"color 'lumma'\. Did you mean 'luma'\? Choose from: style, luma\."
@@ -72,7 +78,7 @@ def test_not_a_number(value: object) -> None:
         ({"steps": 1.5}, r"'steps' is 1\.5: .*integer"),
         ({"steps": "many"}, r"'steps' is 'many': .*integer"),
         ({"stages": [{"until": 0}]}, r"'stages\.0\.until' is 0: .*greater than 0"),
-        ({"stages": [{}]}, r"'stages\.0\.until' .*required"),
+        ({"stages": [{}]}, r"'stages\.0\.until' is missing"),
     ],
 )
 def test_values_outside_what_is_allowed(values: dict[str, object], message: str) -> None:

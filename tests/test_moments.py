@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from impasto import moments as module
 from impasto.moments import Moments, average, gram, moments
 
 
@@ -80,6 +81,50 @@ def test_statistics_are_float32(dtype: torch.dtype) -> None:
     assert gram(f).flatten().tolist() == [4.0] * 4
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_statistics_are_float32_under_autocast_too(masked: bool) -> None:
+    """Networks run in bfloat16; products of whole pictures must not."""
+    f = features(1, 4, 40, 50)
+    mask = torch.ones(1, 1, 40, 50) if masked else None
+    with torch.autocast("cpu", torch.bfloat16):
+        m = moments(f, mask)
+    assert m.second.dtype == torch.float32
+    assert_same(m, moments(f, mask))
+
+
+# --- gradients ---
+
+
+def plain_gram(f: Tensor) -> Tensor:
+    return torch.einsum("bchw,bdhw->bcd", f, f) / (f.shape[2] * f.shape[3])
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("block", [1, 7, 35, 1000])
+def test_gram_by_blocks(
+    monkeypatch: pytest.MonkeyPatch, layout: torch.memory_format, block: int
+) -> None:
+    """A last block that is shorter, or a single one: forth and back as in one piece."""
+    monkeypatch.setattr(module, "BLOCK", block)
+    f = features(2, 3, 5, 7).contiguous(memory_format=layout)
+    torch.testing.assert_close(gram(f), plain_gram(f), rtol=1e-4, atol=1e-5)
+    upstream = features(2, 3, 3, seed=1)  # not symmetric
+    ours, plain = (f.clone().requires_grad_() for _ in range(2))
+    (given,) = torch.autograd.grad(gram(ours), ours, upstream)
+    (wanted,) = torch.autograd.grad(plain_gram(plain), plain, upstream)
+    torch.testing.assert_close(given, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_gradient_in_half_precision() -> None:
+    """The gradient comes in the features' own precision, and points the same way."""
+    exact = features(1, 4, 20, 20).requires_grad_()
+    half = exact.detach().bfloat16().requires_grad_()
+    (wanted,) = torch.autograd.grad(gram(exact).square().sum(), exact)
+    (given,) = torch.autograd.grad(gram(half).square().sum(), half)
+    assert given.dtype == torch.bfloat16
+    assert (given.float() - wanted).norm() < 0.02 * wanted.norm()
+
+
 # --- masks ---
 
 
@@ -97,6 +142,13 @@ def test_mask_is_resized_to_the_features() -> None:
     mask = torch.zeros(1, 1, 32, 32)
     mask[..., :16] = 1
     assert_same(moments(f, mask), moments(f[..., :2]))
+
+
+def test_fine_masks_are_averaged() -> None:
+    """Picking single pixels of a finely drawn mask would be a matter of luck."""
+    f = features(1, 3, 4, 4)
+    stripes = torch.arange(32.0).remainder(2).expand(1, 1, 32, 32)
+    assert_same(moments(f, stripes), moments(f))
 
 
 def test_soft_mask_is_a_weighted_mean() -> None:
@@ -189,10 +241,16 @@ def test_covariance_is_positive_semidefinite(
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 50.0])
 def test_constant_features_do_not_spread(value: float) -> None:
-    """The difference of two equal squares may come out below zero: its root must not be NaN."""
+    """The difference of two equal squares is all rounding; little of it may be left."""
     std = moments(torch.full((1, 3, 7, 9), value)).std()
     assert std.isfinite().all()
     assert std.max() <= 1e-3 * value
+
+
+def test_rounding_below_zero_is_no_spread() -> None:
+    """Stored in half precision, a square of the mean may be more than the second moment."""
+    m = Moments(torch.full((1, 2), 1.001), torch.ones(1, 2, 2))
+    assert m.std().tolist() == [[0, 0]]
 
 
 def test_moving_keeps_the_values() -> None:

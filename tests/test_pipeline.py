@@ -1,15 +1,12 @@
 """The way from a Recipe to a written picture, with the packaged encoder and few steps."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
-from impasto.errors import BadInput, BadOutput, BadPicture, MissingWeights, UnknownName
-from impasto.media import image as media
-from impasto.pipeline import Event, paint, prepare, read_style, stylize_file
+from impasto.errors import BadInput, BadPicture, MissingWeights, UnknownName
+from impasto.pipeline import paint, prepare, read_style
 from impasto.recipe import Recipe
 from impasto.style import Style
 
@@ -17,13 +14,6 @@ from impasto.style import Style
 def recipe(**settings: object) -> Recipe:
     values = {"styles": ("starry-night",), "iterations": 3, "size": 48, **settings}
     return Recipe.model_validate(values)
-
-
-@pytest.fixture
-def photo_file(tmp_path: Path, photo: torch.Tensor) -> Path:
-    path = tmp_path / "photo.png"
-    media.write(photo, path)
-    return path
 
 
 def test_result_has_the_size_asked_for_and_figures(photo: torch.Tensor) -> None:
@@ -112,67 +102,3 @@ def test_style_of_another_encoder_is_refused(photo: torch.Tensor) -> None:
     other = Style("vgg19", {}, "mine")
     with pytest.raises(BadInput, match="styles make PICTURE --encoder compact"):
         prepare(recipe(styles=("mine",)), photo, {"mine": other})
-
-
-def test_file_to_file(photo_file: Path, tmp_path: Path) -> None:
-    events: list[Event] = []
-    target = tmp_path / "out.png"
-    stylize_file(recipe(photo=str(photo_file)), target, events.append)
-    kinds = [event["event"] for event in events]
-    assert kinds == ["estimate", "step", "step", "step", "done"]
-    assert events[-1]["output"] == str(target) and "style_error" in events[1]
-    json.dumps(events)
-    written = media.read(target)
-    assert written.recipe is not None
-    again = Recipe.model_validate_json(written.recipe)
-    assert again.styles == recipe().styles and again.size == 48
-
-
-def test_same_recipe_same_bytes(photo_file: Path, tmp_path: Path) -> None:
-    for name in ("a.png", "b.png"):
-        stylize_file(recipe(photo=str(photo_file)), tmp_path / name)
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-
-
-def test_interruption_keeps_the_picture_so_far(photo_file: Path, tmp_path: Path) -> None:
-    target = tmp_path / "out.png"
-
-    def interrupt(event: Event) -> None:
-        if event["event"] == "step":
-            raise KeyboardInterrupt
-
-    result = stylize_file(recipe(photo=str(photo_file)), target, interrupt)
-    assert result.interrupted
-    assert max(media.header(target)) == 48
-
-
-def test_preview_is_written_on_the_way(photo_file: Path, tmp_path: Path) -> None:
-    target = tmp_path / "out.png"
-    seen: list[tuple[int, int]] = []
-
-    def look(event: Event) -> None:
-        if event["event"] == "preview":
-            seen.append(media.header(target))
-
-    stylize_file(recipe(photo=str(photo_file), iterations=4), target, look, preview_every=2)
-    assert len(seen) == 2 and max(seen[0]) == 48
-
-
-def test_output_is_checked_before_the_work(photo_file: Path, tmp_path: Path) -> None:
-    def fail(event: Event) -> None:
-        raise AssertionError("work has begun")
-
-    for target in (tmp_path / "x.pgn", tmp_path / "none" / "x.png", tmp_path):
-        with pytest.raises(BadOutput):
-            stylize_file(recipe(photo=str(photo_file)), target, fail)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png"]
-
-
-def test_transparency_comes_back(tmp_path: Path) -> None:
-    picture = Image.new("RGBA", (40, 30), (200, 100, 50, 0))
-    picture.paste((10, 200, 50, 255), (0, 0, 20, 30))
-    picture.save(tmp_path / "in.png")
-    stylize_file(recipe(photo=str(tmp_path / "in.png"), size=40), tmp_path / "out.png")
-    with Image.open(tmp_path / "out.png") as out:
-        alpha = out.getchannel("A")
-    assert alpha.getpixel((2, 15)) == 255 and alpha.getpixel((38, 15)) == 0

@@ -1,6 +1,5 @@
 """Runtime: the device asked for or a clear no, and statistics that stay in float32."""
 
-import os
 import typing
 
 import pytest
@@ -9,7 +8,7 @@ from torch import nn
 
 from impasto.errors import BadInput
 from impasto.recipe import Recipe
-from impasto.runtime import DEVICES, PRECISIONS, Runtime, cores, runtime
+from impasto.runtime import DEVICES, PRECISIONS, Runtime, runtime
 
 
 @pytest.fixture
@@ -78,14 +77,3 @@ def test_the_names_are_those_of_the_recipe() -> None:
     fields = Recipe.model_fields
     assert typing.get_args(fields["device"].annotation) == DEVICES
     assert typing.get_args(fields["precision"].annotation) == PRECISIONS
-
-
-def test_cores_are_counted() -> None:
-    assert cores() >= 1
-
-
-def test_cores_are_counted_where_there_is_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``sched_getaffinity`` is Linux only, ``process_cpu_count`` is Python 3.13 only."""
-    monkeypatch.delattr(os, "process_cpu_count", raising=False)
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    assert cores() >= 1

@@ -55,12 +55,14 @@ def test_codes_are_left_alone() -> None:
     assert (first["a"][0, 0].item(), second["a"][0, 0].item()) == (1, 3)
 
 
-def test_missing_sizes_come_from_those_that_have_them() -> None:
-    """A small painting has no moments at large sizes: it must not count as zeros there."""
-    small, large = code(1, "128/relu1_1"), code(4, "128/relu1_1", "256/relu1_1")
-    blended = blend([small, large], [1, 2])
-    assert blended["128/relu1_1"][0, 0] == 3
-    assert blended["256/relu1_1"][0, 0] == 4
+def test_every_tensor_is_blended() -> None:
+    blended = blend([code(1, "a", "b"), code(4, "a", "b")], [1, 2])
+    assert {name: t[0, 0].item() for name, t in blended.items()} == {"a": 3, "b": 3}
+
+
+def test_a_blend_of_nothing() -> None:
+    with pytest.raises(BadInput):
+        blend([], [])
 
 
 @pytest.mark.parametrize("weights", [[0, 0], [1, -1]])

@@ -102,8 +102,8 @@ def stylize(
     given = {name: value for name, value in settings.items() if value is not None}
     recipe = validate(Recipe, {"photo": str(photo), "styles": styles, **given})
     target = output or _beside(photo, recipe)
+    from impasto.commands import stylize_file
     from impasto.console import reporter
-    from impasto.pipeline import stylize_file
 
     with reporter(as_json, stdout_taken=str(target) == "-") as on_event:
         result = stylize_file(recipe, target, on_event, preview_every)
@@ -179,7 +179,7 @@ def styles_make(
 @click.option("--encoder", default="compact", help="Network to look through.")
 def styles_swatch(name: str, output: Path, size: int, seed: int, encoder: str) -> None:
     """A texture made from the moments of a style alone."""
-    from impasto.pipeline import swatch
+    from impasto.commands import swatch
 
     swatch(name, output, size, seed, encoder)
     click.echo(output)

@@ -37,7 +37,7 @@ def _explain(model: type[BaseModel], error: ValidationError) -> BadInput:
         field = model.model_fields.get(where)
         return unknown(where, str(first["input"]), _choices(field.annotation) if field else ())
     if first["type"] == "missing":
-        return BadInput(f"Setting {where!r} is missing.")
+        return BadInput(f"Setting {where!r} is required.")
     message = first["msg"].removeprefix("Value error, ")
     return BadInput(f"Setting {where!r} is {first['input']!r}: {message[0].lower()}{message[1:]}.")
 

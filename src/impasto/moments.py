@@ -47,11 +47,19 @@ def moments(features: Tensor, mask: Tensor | None = None) -> Moments:
     """
     if mask is None:
         return Moments(features.float().mean((2, 3)), gram(features))
-    f = _rows(features).float()
+    with torch.autocast(features.device.type, enabled=False):
+        return _masked(_rows(features).float(), _weights(features, mask))
+
+
+def _weights(features: Tensor, mask: Tensor) -> Tensor:
+    """The mask at the size of the features, summing to 1.  ->  (B or 1, HW, 1)"""
     weight = F.interpolate(mask.float(), features.shape[-2:], mode="area")
     weight = weight.flatten(1).unsqueeze(2)  # (B, HW, 1)
-    weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-8)
-    return Moments((f * weight).sum(1), f.mT @ (f * weight))
+    return weight / weight.sum(1, keepdim=True).clamp_min(1e-8)
+
+
+def _masked(rows: Tensor, weight: Tensor) -> Moments:
+    return Moments((rows * weight).sum(1), rows.mT @ (rows * weight))
 
 
 def average(parts: Iterable[tuple[float, Moments]]) -> Moments:

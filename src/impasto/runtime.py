@@ -1,6 +1,5 @@
 """Where and how to compute: device, precision, memory format, number of threads."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
@@ -8,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from impasto.errors import BadInput
+from impasto.errors import BadInput, unknown
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -41,9 +40,11 @@ class Runtime:
 def runtime(device: str = "auto", precision: str = "auto") -> Runtime:
     """The runtime for the names that a user gives.
 
-    Raises BadInput when the device is not there.
+    Raises UnknownName for a precision that does not exist, BadInput when the device is not there.
     """
     chosen = _device(device)
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
     bf16 = _has_bf16(chosen) if precision == "auto" else precision == "bf16"
     return Runtime(chosen, bf16)
 
@@ -69,10 +70,3 @@ def _has_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
     return False
-
-
-def cores() -> int:
-    """Cores this process may use: affinity and container limits respected."""
-    return (
-        os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
-    )

@@ -60,8 +60,10 @@ class Style:
     def mean(cls, styles: Sequence["Style"], name: str = "style") -> "Style":
         """The average of several paintings' styles, each as important as the others.
 
-        Raises BadInput when they were made with different encoders.
+        Raises BadInput when there are none, or they were made with different encoders.
         """
+        if not styles:
+            raise BadInput("No style to average: give at least one.")
         encoders = sorted({style.encoder for style in styles})
         if len(encoders) != 1:
             raise BadInput(f"Styles of different encoders ({', '.join(encoders)}) do not average.")

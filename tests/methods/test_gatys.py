@@ -20,11 +20,11 @@ from impasto.methods.gatys import (
     pyramid,
     texture,
 )
-from impasto.moments import gram
+from impasto.moments import Moments, gram
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
-from impasto.style import Style
+from impasto.style import SIZES, Style
 from impasto.stylizer import Code, Step, blend
 
 QUICK = Config(smallest=16, steps=(12, 8, 6), content={"relu4_1": 1.0}, variation=0.1)
@@ -141,6 +141,17 @@ def test_a_texture_has_the_style_alone(encoder: Encoder, machine: Runtime, style
     assert swatch.min() >= 0
     assert swatch.max() <= 1
     assert error(encoder, swatch, style) < error(encoder, torch.full_like(swatch, 0.5), style)
+
+
+def test_a_photo_in_the_network_s_own_layout_is_left_alone(
+    gatys: Gatys, photo: Tensor, style: Style
+) -> None:
+    """Placing it is then no copy, and optimisation works in place."""
+    placed = photo.contiguous(memory_format=torch.channels_last)
+    before = placed.clone()
+    for method in (gatys, Gatys(gatys.encoder, gatys.runtime, replace(QUICK, smallest=64))):
+        method.stylize(placed, method.encode(style))
+        assert torch.equal(placed, before)
 
 
 # --- steps ---
@@ -282,6 +293,31 @@ def test_scale_makes_strokes_larger(gatys: Gatys, encoder: Encoder) -> None:
         grams = grams_at(gatys.encode(style, scale), canvas)
         for tap in TAPS:
             assert torch.equal(grams[tap], style.moments[256][tap].second)
+
+
+def full_style() -> Style:
+    """A style that is different at every size, known by one number."""
+    one = {s: Moments(torch.zeros(1, 2), torch.full((1, 2, 2), float(s))) for s in SIZES}
+    return Style("tiny", {size: dict.fromkeys(TAPS, m) for size, m in one.items()})
+
+
+@pytest.mark.parametrize("canvas", [64, 128, 256, 512, 1024, 2048, 4096])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_target_and_measurement_agree(gatys: Gatys, scale: float, canvas: int) -> None:
+    """style_error is measured against ``style.at``: the optimisation must aim at the same."""
+    style = full_style()
+    aimed = grams_at(gatys.encode(style, scale), canvas)["relu3_1"]
+    assert torch.equal(aimed, style.at(canvas * scale)["relu3_1"].second)
+
+
+def test_codes_of_small_and_large_paintings_blend(gatys: Gatys) -> None:
+    """A small painting counts at every size, with the largest look that it has."""
+    large = full_style()
+    small = Style("tiny", {128: large.moments[128]})
+    mixed = blend([gatys.encode(small), gatys.encode(large)], [1, 1])
+    for canvas in SIZES:
+        expected = (128 + canvas) / 2
+        assert grams_at(mixed, canvas)["relu1_1"].flatten().tolist() == [expected] * 4
 
 
 def test_cost_by_hand(encoder: Encoder, machine: Runtime) -> None:

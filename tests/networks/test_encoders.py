@@ -20,7 +20,6 @@ from impasto.networks.encoders import (
     Shape,
     load_encoder,
     normalise,
-    pad,
 )
 
 TINY = Shape((4, 6, 8, 8, 8), (2, 2, 1, 1, 1))
@@ -110,17 +109,6 @@ def test_pictures_of_a_batch_do_not_meet(encoder: Encoder, photo: Tensor) -> Non
     both = encoder(torch.cat([photo, photo.flip(3)]))
     for tap, f in encoder(photo).items():
         torch.testing.assert_close(both[tap][:1], f)
-
-
-def test_padding_reflects() -> None:
-    row = torch.tensor([1.0, 2.0, 3.0]).expand(1, 1, 3, 3)
-    assert pad(row, 1)[0, 0, 0].tolist() == [2, 1, 2, 3, 2]
-    assert pad(row.mT, 1)[0, 0, :, 0].tolist() == [2, 1, 2, 3, 2]
-
-
-def test_padding_repeats_what_is_too_small() -> None:
-    row = torch.tensor([5.0, 7.0]).reshape(1, 1, 1, 2)
-    assert pad(row, 1)[0, 0].tolist() == [[5, 5, 7, 7]] * 3
 
 
 @pytest.mark.parametrize(("half", "expected"), [(False, 20), (True, 14)])

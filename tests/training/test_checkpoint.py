@@ -11,7 +11,14 @@ from impasto.errors import BadOutput, DamagedWeights
 from impasto.training import checkpoint
 
 CPU = torch.device("cpu")
-STATE = {"weights": {"a": torch.arange(6.0).reshape(2, 3)}, "step": 7, "seconds": 1.5}
+STATE = {
+    "module": {"a": torch.arange(6.0).reshape(2, 3)},
+    "average": {"a": torch.ones(2, 3)},
+    "optimiser": {"adam": {"state": {0: {"step": torch.tensor(3.0)}}}},
+    "task": {},
+    "step": 7,
+    "seconds": 1.5,
+}
 
 
 def same(a: object, b: object) -> bool:
@@ -131,9 +138,10 @@ def test_truncated(tmp_path: Path, share: float) -> None:
         checkpoint.load(path, CPU)
 
 
-def test_something_else_that_torch_has_saved(tmp_path: Path) -> None:
-    """``load`` promises a table: a list would fail later, without words."""
+@pytest.mark.parametrize("content", [[1, 2], {}, {"conv.weight": torch.zeros(1)}, {"step": 7}])
+def test_something_else_that_torch_has_saved(tmp_path: Path, content: object) -> None:
+    """Lists, state dicts, half a checkpoint: they would fail later, without words."""
     path = tmp_path / "checkpoint.pt"
-    torch.save([1, 2], path)
+    torch.save(content, path)
     with pytest.raises(DamagedWeights):
         checkpoint.load(path, CPU)

@@ -1,7 +1,6 @@
 """Pictures of every kind become sRGB pixels in [0, 1], the right way up, and go back to their kind.
 
-Files are opened in ``decode`` and written in ``encode``; what others need of them has its name here
-too, so that callers know one module.
+Files are opened in ``decode`` and written in ``encode``; callers know this module alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,15 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import BadPicture
-from impasto.media.decode import (
-    LIMITS,
-    Limits,
-    check_size,
-    decoded,
-    decoding,
-    header,
-    orientation,
-)
+from impasto.media.decode import LIMITS, Limits, check_size, decoded, decoding, header, orientation
 from impasto.media.encode import (
     FORMATS,
     MARK,

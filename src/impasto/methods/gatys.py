@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import torch
@@ -96,10 +96,12 @@ class Gatys(Stylizer):
     def encode(self, style: Style, scale: float = 1.0) -> Code:
         """Gram matrices by the long side of the canvas they are for: ``{"512/relu1_1": ...}``.
 
-        A painting smaller than a canvas is taken at its largest size, so that all codes blend.
+        A painting that lacks a size is taken at its nearest, so that all codes blend.
         """
         return {
-            f"{size}/{tap}": m.second for size in SIZES for tap, m in style.at(size * scale).items()
+            f"{size / scale:.0f}/{tap}": m.second
+            for size in SIZES
+            for tap, m in style.at(size).items()
         }
 
     def stylize(
@@ -185,7 +187,11 @@ class Gatys(Stylizer):
         self, image: Image, targets: Targets, steps: int
     ) -> Iterator[tuple[Image, dict[str, float]]]:
         """Picture and losses after every step; what is shown is the average of the iterates."""
-        image = image.detach().clone().requires_grad_()
+        # L-BFGS flattens its parameters, which needs them contiguous.
+        layout = (
+            torch.contiguous_format if self.config.optimizer == "lbfgs" else torch.channels_last
+        )
+        image = image.detach().clone(memory_format=layout).requires_grad_()
         average = torch.zeros_like(image)
         optimiser = _optimiser(image, self.config)
         losses: dict[str, Tensor] = {}
@@ -202,7 +208,7 @@ class Gatys(Stylizer):
             with torch.no_grad():
                 image.clamp_(0, 1)
                 average.lerp_(image, 1 - self.config.keep)
-                unbiased = average / (1 - self.config.keep**step)
+                unbiased = (average / (1 - self.config.keep**step)).clamp(0, 1)
             yield unbiased, {name: float(e.detach().mean()) for name, e in losses.items()}
 
 
@@ -220,9 +226,15 @@ def pyramid(long_side: int, config: Config) -> list[tuple[int, int]]:
     sizes.append(long_side)
     steps = [config.steps[min(i, len(config.steps) - 1)] for i in range(count + 1)]
     if config.iterations is not None:
-        share = config.iterations / sum(steps)
-        steps = [max(1, round(n * share)) for n in steps]
+        steps = _shared_out(config.iterations, steps)
     return list(zip(sizes, steps, strict=True))
+
+
+def _shared_out(total: int, shares: list[int]) -> list[int]:
+    """``total`` steps in the proportions of ``shares``, at least one each."""
+    spare = max(0, total - len(shares))
+    ends = [round(spare * part / sum(shares)) for part in accumulate(shares)]
+    return [1 + end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def odds(strength: float) -> float:

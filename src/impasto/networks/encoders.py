@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto import weights
-from impasto.errors import unknown
+from impasto.errors import DamagedWeights, unknown
 from impasto.networks.padding import pad
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -161,7 +161,11 @@ def load_encoder(name: str) -> Encoder:
     """
     if name not in SHAPES:
         raise unknown("encoder", name, SHAPES)
-    tensors, _ = weights.read(weights.find("encoder", name))
+    path = weights.find("encoder", name)
+    tensors, _ = weights.read(path)
     encoder = Encoder(SHAPES[name], name)
-    encoder.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    try:
+        encoder.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise DamagedWeights(f"{path} does not hold the encoder {name!r}: {error}.") from error
     return encoder.requires_grad_(False).eval()

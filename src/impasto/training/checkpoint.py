@@ -1,6 +1,5 @@
 """Checkpoints: written whole or not at all, read without running code."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,10 @@ from typing import Any
 import torch
 
 from impasto.errors import BadOutput, DamagedWeights
+from impasto.files import replacing, writing
+
+KEYS = frozenset({"module", "average", "optimiser", "task", "step", "seconds"})
+"""What a checkpoint holds."""
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
@@ -15,16 +18,12 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 
     Raises BadOutput when the disk is full or not writable; the old checkpoint is then untouched.
     """
-    part = path.with_suffix(".part")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+    try:
+        with replacing(path) as file:
             torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        part.unlink(missing_ok=True)
+    except RuntimeError as error:  # so torch reports a full disk
         raise BadOutput(f"Cannot write the checkpoint {str(path)!r}: {error}.") from error
 
 
@@ -34,9 +33,13 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     Raises DamagedWeights when the file is no checkpoint.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise DamagedWeights(
-            f"{str(path)!r} is no readable checkpoint ({error}). Delete it to start anew."
-        ) from error
+        raise _damaged(path, str(error)) from error
+    if not isinstance(state, dict) or not state.keys() >= KEYS:
+        raise _damaged(path, f"it does not hold {', '.join(sorted(KEYS))}")
     return state
+
+
+def _damaged(path: Path, reason: str) -> DamagedWeights:
+    return DamagedWeights(f"{str(path)!r} is no checkpoint: {reason}. Delete it to start anew.")

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from impasto.errors import BadInput
+from impasto.errors import BadInput, BadPicture
+from impasto.media.image import read, resize
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"})
 
@@ -53,22 +52,20 @@ class Crops(Dataset[Tensor]):
         for offset in range(len(self.paths)):
             try:
                 return self._crop(self.paths[(start + offset) % len(self.paths)], rng)
-            except (OSError, ValueError, Image.DecompressionBombError):
+            except BadPicture:
                 continue
         raise BadInput("None of the training pictures can be read.")
 
     def _crop(self, path: Path, rng: np.random.Generator) -> Tensor:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-        side = min(image.size) * rng.uniform(self.closest, 1.0)
-        side = max(side, min(self.size, *image.size))
-        left, top = rng.uniform(0, image.width - side), rng.uniform(0, image.height - side)
-        box = (left, top, left + side, top + side)
-        crop = image.resize((self.size, self.size), Image.Resampling.BICUBIC, box=box)
-        pixels = np.asarray(crop)
+        image = read(path).pixels
+        height, width = image.shape[-2:]
+        side = min(height, width) * rng.uniform(self.closest, 1.0)
+        side = round(max(side, min(self.size, height, width)))
+        top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+        crop = resize(image[:, :, top : top + side, left : left + side], (self.size, self.size))
         if rng.random() < 0.5:
-            pixels = pixels[:, ::-1]
-        return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255  # (3, size, size)
+            crop = crop.flip(3)
+        return crop[0]  # (3, size, size)
 
 
 def batches(crops: Crops, batch: int, start: int = 0, workers: int = 0) -> Iterator[Tensor]:

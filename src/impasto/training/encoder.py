@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from impasto.networks.encoders import SHAPES, TAPS, Encoder, normalise
@@ -53,6 +53,15 @@ class EncoderRecipe(BaseModel):
     revive_until: int = Field(0, ge=0)
     """... up to this step."""
     schedule: Schedule
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> "EncoderRecipe":
+        for stage in self.stages:
+            if stage.exact > stage.batch:
+                raise ValueError(f"exact is {stage.exact}, more than the batch of {stage.batch}")
+            if self.visits.pool < stage.batch // 2:
+                raise ValueError(f"a pool of {self.visits.pool} is less than half of {stage.batch}")
+        return self
 
 
 def finished(student: Student, task: "EncoderTask", count: int = 64) -> Encoder:

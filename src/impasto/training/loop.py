@@ -28,7 +28,7 @@ NAN_STEPS = 5
 class Schedule(BaseModel):
     """How long and how fast to learn."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: int = Field(gt=0)
     lr: float = Field(gt=0)
@@ -133,11 +133,14 @@ class _Run(Generic[Module]):
         try:
             self.module.load_state_dict(state["module"])
             self.average.load_state_dict(state["average"])
-        except RuntimeError as error:
-            raise BadInput(f"{str(self.path)!r} is of another network: {error}") from error
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.task.load_state_dict(state["task"])
-        self.step, self.spent = state["step"], state["seconds"]
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.task.load_state_dict(state["task"])
+            self.step, self.spent = state["step"], state["seconds"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise BadInput(
+                f"{str(self.path)!r} is of another network or recipe: {error}. "
+                "Choose another folder with --run, or delete it."
+            ) from error
 
     def save(self) -> None:
         checkpoint.save(

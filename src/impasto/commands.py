@@ -1,0 +1,103 @@
+"""Work from files to files, as the command line asks for it."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from impasto.media import image as media
+from impasto.methods.gatys import texture
+from impasto.networks.encoders import load_encoder
+from impasto.pipeline import Job, Result, fitted_alpha, full_size, paint, prepare, recolored
+from impasto.recipe import Recipe
+from impasto.runtime import runtime
+from impasto.style import SUFFIX, Style, check_encoder, named
+from impasto.stylizer import Step
+
+Event = Mapping[str, object]
+"""What happens, as ``--json`` prints it: ``event`` says which, the rest are its figures."""
+
+OnEvent = Callable[[Event], None]
+
+STDIO = "-"
+"""The name of standard input and standard output."""
+
+
+def swatch(name: str, target: Path, size: int, seed: int, encoder: str) -> None:
+    """Write a square texture made from the moments of a style alone.
+
+    Gatys, Ecker & Bethge 2015, arXiv:1505.07376: no content, from noise.
+    """
+    media.check_target(target)
+    style = Style.load(Path(name)) if name.endswith(SUFFIX) else named(name)
+    check_encoder([style], encoder)
+    machine = runtime()
+    torch.manual_seed(seed)
+    pixels = texture(load_encoder(encoder), machine, style, size)
+    media.write(pixels.float().cpu(), target)
+
+
+def stylize_file(
+    recipe: Recipe,
+    target: Path,
+    on_event: OnEvent = lambda _: None,
+    preview_every: int | None = None,
+) -> Result:
+    """Paint the photo that the Recipe names and write the picture to ``target`` (- is stdout).
+
+    Raises what ``prepare`` and ``paint`` raise, and BadOutput, before the work starts where it can
+    be known.
+    """
+    if str(target) != STDIO:
+        media.check_target(target)
+    source = sys.stdin.buffer.read() if recipe.photo == STDIO else recipe.photo
+    photo = media.read(source)
+    job = prepare(recipe, photo.pixels)
+    own = max(photo.pixels.shape[-2:])
+    on_event(_estimate_event(job))
+    if recipe.size is None and job.estimate.size < own:
+        text = f"{job.estimate.size} px instead of the photo's {own} px, to stay within bounds"
+        on_event({"event": "notice", "text": f"Painting at {text}; --size {own} paints it whole."})
+
+    def step(step: Step) -> None:
+        on_event({"event": "step", "done": step.done, "total": step.total, **_sums(step.losses)})
+        if preview_every and step.done % preview_every == 0 and str(target) != STDIO:
+            save(recolored(job, full_size(job, step.image)), photo, job.recipe, target)
+            on_event({"event": "preview", "output": str(target), "done": step.done})
+
+    result = paint(job, step)
+    save(result.pixels, photo, job.recipe, target)
+    on_event({"event": "done", "output": str(target), **result.figures()})
+    return result
+
+
+def save(pixels: Tensor, photo: media.Picture, recipe: Recipe, target: Path) -> None:
+    """Write a picture with the photo's transparency and EXIF, and the Recipe, inside."""
+    alpha = fitted_alpha(photo, pixels)
+    text = recipe.model_dump_json()
+    if str(target) != STDIO:
+        media.write(pixels, target, alpha=alpha, exif=photo.exif, recipe=text)
+        return
+    sys.stdout.buffer.write(media.encode(pixels, ".png", alpha, photo.exif, text))
+    sys.stdout.buffer.flush()
+
+
+def _estimate_event(job: Job) -> Event:
+    return {
+        "event": "estimate",
+        "method": job.recipe.method,
+        "size": [job.photo.shape[-1], job.photo.shape[-2]],
+        "seconds": round(job.estimate.seconds, 1),
+        "peak_mb": round(job.estimate.peak_mb),
+    }
+
+
+def _sums(losses: Mapping[str, float]) -> dict[str, float]:
+    """Errors by layer, added up by what they are of: ``style/relu1_1`` counts to style_error."""
+    sums: dict[str, float] = {}
+    for name, value in losses.items():
+        key = f"{name.split('/')[0]}_error"
+        sums[key] = round(sums.get(key, 0.0) + value, 5)
+    return sums
