@@ -51,7 +51,6 @@ SAME_FLOOR = {
     ("files", "errors"),  # a file that cannot be written is an error in words
     ("stylizer", "style"),  # a method encodes a Style
     ("pipeline", "estimate"),  # the estimate comes before the work
-    ("commands", "pipeline"),  # files around the work on pixels
     ("cli", "commands"),  # parse, then do
     ("cli", "console"),  # ... and show it
 }

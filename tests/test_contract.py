@@ -3,6 +3,7 @@
 A new file in ``methods`` is held to all of this without a line being added here.
 """
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from impasto import methods
-from impasto.errors import UnknownName
+from impasto.errors import BadInput, UnknownName
 from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
@@ -206,3 +207,21 @@ def test_a_name_is_not_an_import_path(name: str) -> None:
     """Names come from the network some day: they must only ever mean a file of this folder."""
     with pytest.raises(UnknownName):
         methods.get(name)
+
+
+@every_method
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 4, 8, 8), (1, 1, 8, 8)])
+def test_another_shape_is_named(
+    name: str, encoder: Encoder, machine: Runtime, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(BadInput, match=re.escape(str(shape))):
+        make(name, encoder, machine).stylize(torch.rand(shape), {})
+
+
+@every_method
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_another_strength_is_named(
+    name: str, encoder: Encoder, machine: Runtime, strength: float
+) -> None:
+    with pytest.raises(BadInput, match="Strength is"):
+        make(name, encoder, machine).stylize(torch.rand(1, 3, 8, 8), {}, strength)

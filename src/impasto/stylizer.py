@@ -72,14 +72,27 @@ class Stylizer(nn.Module, ABC):
     def encode(self, style: Style, scale: float = 1.0) -> Code:
         """What this method needs of ``style``; ``scale`` > 1 makes its strokes larger."""
 
-    @abstractmethod
     def stylize(
         self, content: Image, code: Code, strength: float = 0.5, on_step: OnStep | None = None
     ) -> Image:
         """The content in the style.  (B, 3, H, W), [0, 1]  ->  the same shape and range
 
         strength: 0 is the content itself, 1 lets the style take over.
+
+        Raises BadInput for anything that is not such a tensor, or another strength.
         """
+        if content.ndim != 4 or content.shape[1] != 3 or content.dtype != torch.float32:
+            given = f"{tuple(content.shape)}, {content.dtype}"
+            raise BadInput(f"A picture is a float32 tensor (B, 3, H, W) in [0, 1], not {given}.")
+        if not 0 <= strength <= 1:
+            raise BadInput(f"Strength is {strength}; it goes from 0 (the photo) to 1 (the style).")
+        if strength == 0:
+            return content.clone()
+        return self.paint(content, code, strength, on_step or _ignore)
+
+    @abstractmethod
+    def paint(self, content: Image, code: Code, strength: float, on_step: OnStep) -> Image:
+        """What ``stylize`` does, once it is clear that there is something to do."""
 
     @abstractmethod
     def cost(self, height: int, width: int) -> Cost:
@@ -88,6 +101,10 @@ class Stylizer(nn.Module, ABC):
     @abstractmethod
     def rehearse(self, image: Image) -> float:
         """Seconds that one pass over a small picture takes on this machine."""
+
+
+def _ignore(step: Step) -> None:
+    """What is told of a step when nobody listens."""
 
 
 def blend(codes: Sequence[Code], weights: Sequence[float]) -> Code:

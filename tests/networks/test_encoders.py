@@ -111,9 +111,9 @@ def test_pictures_of_a_batch_do_not_meet(encoder: Encoder, photo: Tensor) -> Non
         torch.testing.assert_close(both[tap][:1], f)
 
 
-@pytest.mark.parametrize(("half", "expected"), [(False, 20), (True, 14)])
+@pytest.mark.parametrize(("half", "expected"), [(False, 15), (True, 9)])
 def test_bytes_per_pixel_by_hand(half: bool, expected: int) -> None:
-    """One channel: padded input, output, activation; and two float32 copies of the tap."""
+    """One channel: padded input, output, activation; and three bytes more at a tap."""
     assert Encoder(Shape((1,), (1,))).bytes_per_pixel(half) == expected
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -238,8 +239,11 @@ class Sick(Regression):
         self.steps = steps
         self.weights: list[Tensor] = []
 
+    def filters(self) -> Tensor:
+        return self.module.spread.weight.detach().clone()
+
     def losses(self, step: int) -> dict[str, Tensor]:
-        self.weights.append(self.module.spread.weight.detach().clone())
+        self.weights.append(self.filters())
         losses = super().losses(step)
         if step in self.steps:
             losses["error"] = losses["error"] * float("nan")
@@ -291,6 +295,15 @@ def test_an_infinite_gradient_is_skipped_too(machine: Runtime, tmp_path: Path) -
 # --- reports and schedule ---
 
 
+def test_the_schedule_sets_the_size_of_the_steps(machine: Runtime, tmp_path: Path) -> None:
+    """Muon's updates are all of one size: what is left of it is the rate."""
+    task = Sick(machine)
+    train(task, SCHEDULE, tmp_path, machine)
+    sizes = [float((b - a).norm()) for a, b in pairwise([*task.weights, task.filters()])]
+    assert 0.15 < sizes[0] / sizes[10] < 0.35  # first of four steps of warm-up
+    assert sizes[23] / sizes[10] < 0.15  # last of six steps of cool-down
+
+
 def test_reports(machine: Runtime, tmp_path: Path) -> None:
     """Every so many steps and at the end; the log says the same."""
     seen: list[Progress] = []
@@ -338,7 +351,7 @@ def test_rate_rises_once_and_falls_once(steps: int, warmup: int, cooldown: float
     assert all(0 <= r <= 1 for r in rates)
     peak = rates.index(max(rates))
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
-    assert all(b <= a + 1e-12 for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))
+    assert all(b <= a + 1e-12 for a, b in pairwise(rates[peak:]))
 
 
 @pytest.mark.parametrize(

@@ -104,12 +104,8 @@ class Gatys(Stylizer):
             for tap, m in style.at(size).items()
         }
 
-    def stylize(
-        self, content: Image, code: Code, strength: float = 0.5, on_step: OnStep | None = None
-    ) -> Image:
+    def paint(self, content: Image, code: Code, strength: float, on_step: OnStep) -> Image:
         """Optimise every picture of the batch.  (B, 3, H, W), [0, 1]  ->  the same"""
-        if strength <= 0:
-            return content.clone()
         height, width = content.shape[-2:]
         scales = pyramid(max(height, width), self.config)
         total, done = sum(steps for _, steps in scales), 0
@@ -120,8 +116,7 @@ class Gatys(Stylizer):
             targets = self._targets(photo, code, strength)
             for painted, losses in self._optimise(start, targets, steps):
                 image, done = painted, done + 1
-                if on_step:
-                    on_step(Step(done, total, image, losses))
+                on_step(Step(done, total, image, losses))
             before = photo
         return image.to(content.device)
 

@@ -107,7 +107,8 @@ def train(
                 run.save()
                 saved = time.monotonic()
     finally:
-        run.save()
+        if run.whole:
+            run.save()
     return run.average
 
 
@@ -124,6 +125,7 @@ class _Run(Generic[Module]):
         self.average: Module = copy.deepcopy(task.module).requires_grad_(False)
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
         self.optimiser = Optimiser(self.weights, schedule.weight_decay)
+        self.whole = True  # False while a step has changed some of the weights
         self.step, self.nan, self.spent, self.started = 0, 0, 0.0, time.monotonic()
 
     def resume(self) -> None:
@@ -161,6 +163,7 @@ class _Run(Generic[Module]):
 
     def advance(self) -> dict[str, Tensor]:
         """One step; a step whose loss is not finite changes nothing."""
+        self.whole = False
         torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)
         losses = self.task.losses(self.step)
         total = torch.stack(list(losses.values())).sum()
@@ -174,6 +177,7 @@ class _Run(Generic[Module]):
         else:
             self._skip(losses)
         self.step += 1
+        self.whole = True
         return {name: loss.detach() for name, loss in losses.items()}
 
     @torch.no_grad()

@@ -1,7 +1,6 @@
 """The teachers of the compact encoder: exact VGG-19 to relu3_1, and a slim VGG-19 to relu5_1.
 
-Both are read import torch
-from safetensors with keys ``conv{block}{index}.weight|bias``, ``conv0`` (the change
+Both are read from safetensors with keys ``conv{block}{index}.weight|bias``, ``conv0`` (the change
 of colour space) and, for the slim one, ``conv{block}1_aux`` (1 x 1 maps of its features into the
 channels of VGG-19).
 """

@@ -1,0 +1,64 @@
+"""Estimates: they grow with the work, and settle the size within bounds."""
+
+import psutil
+import pytest
+import torch
+
+from impasto import estimate
+from impasto.estimate import Pace, fitting, pace, peak_mb
+from impasto.methods.gatys import Gatys
+from impasto.networks.encoders import Encoder
+from impasto.runtime import Runtime
+
+SPEED = Pace(seconds_per_megapixel=0.2, base_mb=300)
+
+
+@pytest.fixture
+def method(encoder: Encoder, machine: Runtime) -> Gatys:
+    return Gatys(encoder, machine)
+
+
+def test_known_cost(method: Gatys) -> None:
+    """512 px: 200 steps at 256 px and 100 at 512 px, all of them on a square."""
+    cost = estimate.estimate(method, SPEED, 512, 1.0)
+    assert cost.seconds == pytest.approx(0.2 * (200 * 256**2 + 100 * 512**2) / 1e6)
+    assert cost.peak_mb == pytest.approx(300 + 512**2 * method.encoder.bytes_per_pixel(False) / 1e6)
+
+
+def test_a_flat_picture_costs_its_share(method: Gatys) -> None:
+    square, flat = (estimate.estimate(method, SPEED, 512, aspect) for aspect in (1.0, 0.25))
+    assert flat.seconds == pytest.approx(square.seconds / 4)
+
+
+def test_own_size_where_it_fits(method: Gatys) -> None:
+    assert fitting(method, SPEED, 512, 1.0).size == 512
+
+
+def test_patience_and_memory_bound_the_size(method: Gatys, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = fitting(method, Pace(20.0, 300), 4000, 1.0)
+    assert slow.size < 1000 and slow.seconds <= estimate.PATIENCE
+    little = psutil.virtual_memory()._replace(available=int(400e6))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: little)
+    small = fitting(method, SPEED, 4000, 1.0)
+    assert small.size < 4000 and small.peak_mb <= 400 * estimate.MEMORY_SHARE + 1
+
+
+def test_pace_is_measured(method: Gatys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "REHEARSAL", 32)
+    measured = pace(method)
+    assert measured.seconds_per_megapixel > 0 and 50 < measured.base_mb < 10_000
+
+
+def test_the_rehearsal_leaves_random_numbers_alone_or_the_seed_comes_after(
+    method: Gatys,
+) -> None:
+    """A picture must not depend on whether its cost was estimated first."""
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    pace(method)
+    torch.manual_seed(3)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_peak_is_at_least_what_is_held_now() -> None:
+    assert peak_mb() >= 0.9 * psutil.Process().memory_info().rss / 1e6

@@ -1,0 +1,137 @@
+"""A recipe from its TOML file to the weights file, on tiny pictures and random teachers."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from impasto import weights
+from impasto.config import read_toml, validate
+from impasto.errors import BadInput, MissingWeights, UnknownName
+from impasto.media.image import write
+from impasto.networks.encoders import SHAPES, Encoder, Shape
+from impasto.runtime import Runtime
+from impasto.training import judge
+from impasto.training.encoder import EncoderRecipe
+from impasto.training.run import train_recipe
+from impasto.training.teachers import EXACT, EXACT_FILE, SLIM, SLIM_FILE, Teachers
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+SETTINGS = {
+    "kind": "encoder",
+    "name": "compact",
+    "revive_every": 1,
+    "revive_until": 2,
+    "stages": [{"until": 2, "size": 32, "batch": 4}],
+    "visits": {"pool": 3, "steps": 1, "longest_life": 4},
+    "schedule": {"steps": 2, "lr": 1e-3, "log_every": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the recipe wants it, with two teachers of random weights."""
+    folder = tmp_path_factory.mktemp("data")
+    torch.manual_seed(0)
+    for name, count in (("photos", 3), ("paintings", 3)):
+        (folder / name).mkdir()
+        for number in range(count):
+            write(torch.rand(1, 3, 40, 48), folder / name / f"{number}.png")
+    (folder / "gallery").mkdir()
+    for style in judge.STYLES:
+        write(torch.rand(1, 3, 40, 40), folder / "gallery" / f"{style}.jpg")
+    (folder / "teacher").mkdir()
+    save_file(teacher(EXACT), folder / "teacher" / EXACT_FILE)
+    slim = teacher(SLIM)
+    for block, (mine, theirs) in enumerate(
+        zip(SLIM.channels, SHAPES["vgg19"].channels, strict=True), 1
+    ):
+        slim[f"conv{block}1_aux.weight"] = torch.randn(theirs, mine, 1, 1)
+        slim[f"conv{block}1_aux.bias"] = torch.randn(theirs)
+    save_file(slim, folder / "teacher" / SLIM_FILE)
+    return folder
+
+
+def teacher(shape: Shape) -> dict[str, Tensor]:
+    state = Encoder(shape).state_dict()
+    return {
+        key.replace("convs.", "conv").replace("_", "", 1): value.contiguous()
+        for key, value in state.items()
+    }
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judgement of 24 pictures at 512 px, made small."""
+    monkeypatch.setattr(judge, "SIZE", 24)
+    monkeypatch.setattr(judge, "STYLES", judge.STYLES[:2])
+    monkeypatch.setattr(judge, "PHOTOS", judge.PHOTOS[:1])
+    monkeypatch.setattr("impasto.methods.gatys.Config.steps", (1,))
+
+
+@pytest.mark.usefixtures("small")
+def test_weights_say_how_they_were_made(data: Path, tmp_path: Path, machine: Runtime) -> None:
+    path = train_recipe(
+        SETTINGS,
+        data=data,
+        teacher=data / "teacher",
+        run=tmp_path / "run",
+        output=tmp_path / "encoder-compact.safetensors",
+        runtime=machine,
+    )
+    tensors, header = weights.read(path)
+    assert all(tensor.dtype == torch.float16 for tensor in tensors.values())
+    assert EncoderRecipe.model_validate_json(header.recipe) == validate(EncoderRecipe, SETTINGS)
+    assert set(header.metrics["r2"]) == {"relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"}
+    assert header.metrics["photo/content_error"] == 0
+    card = path.with_suffix(".md").read_text()
+    assert "| relu4_1 |" in card and "| encoder |" in card
+    assert (tmp_path / "run" / "judged.png").exists()
+    Encoder(SHAPES["compact"]).load_state_dict(tensors)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_finished_run_is_not_trained_again(data: Path, tmp_path: Path, machine: Runtime) -> None:
+    def once() -> dict[str, Tensor]:
+        path = train_recipe(
+            SETTINGS,
+            data=data,
+            teacher=data / "teacher",
+            run=tmp_path,
+            output=None,
+            runtime=machine,
+        )
+        return weights.read(path).tensors
+
+    first, second = once(), once()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_in_the_tree_are_valid(path: Path) -> None:
+    recipe = validate(EncoderRecipe, read_toml(path))
+    assert recipe.stages[-1].until >= recipe.schedule.steps
+
+
+def test_mistakes_are_explained(data: Path, tmp_path: Path, machine: Runtime) -> None:
+    def attempt(settings: dict[str, object], data: Path, teacher: Path) -> None:
+        train_recipe(
+            settings, data=data, teacher=teacher, run=tmp_path, output=None, runtime=machine
+        )
+
+    with pytest.raises(UnknownName, match="Did you mean 'encoder'"):
+        attempt({**SETTINGS, "kind": "encodr"}, data, data / "teacher")
+    with pytest.raises(MissingWeights, match="--teacher"):
+        attempt(SETTINGS, data, data)
+    with pytest.raises(BadInput, match="No folder"):
+        attempt(SETTINGS, tmp_path / "none", data / "teacher")
+
+
+def test_teachers_have_their_taps(data: Path) -> None:
+    teachers = Teachers(data / "teacher")
+    features = teachers.features(torch.rand(1, 3, 32, 32), ("relu1_1", "relu1_2", "relu5_1"))
+    assert [f.shape[1] for f in features.values()] == [64, 16, 512]
+    assert not any(p.requires_grad for p in teachers.parameters())
