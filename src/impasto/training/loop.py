@@ -192,6 +192,7 @@ class _Run(Generic[Module]):
         bad = [name for name, loss in losses.items() if not torch.isfinite(loss)]
         self._write({"step": self.step, "skipped": bad or ["gradient"]})
         if self.nan >= NAN_STEPS:
+            self.whole = True
             raise TrainingFailed(
                 f"Stopped at step {self.step}: {self.nan} steps in a row were not finite "
                 f"({', '.join(bad) or 'gradient'}). Lower the learning rate."
