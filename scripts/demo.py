@@ -10,7 +10,7 @@ from rich.table import Table
 from skimage import data
 
 from impasto.media.image import to_tensor, write
-from impasto.pipeline import paint, prepare
+from impasto.pipeline import figures, paint, prepare
 from impasto.recipe import Recipe
 
 STYLES = ("starry-night", "great-wave", "composition-vii", "the-scream", "grande-jatte")
@@ -25,9 +25,9 @@ def main(folder: Path) -> None:
     for style in STYLES:
         job = prepare(Recipe(styles=(style,)), photo)
         result = paint(job)
-        write(result.pixels, folder / f"{style}.png", recipe=result.recipe.model_dump_json())
+        write(result.pixels, folder / f"{style}.png", recipe=result.recipe.embedded())
         pictures.append(result.pixels)
-        rows.append({"style": style, **result.figures()})
+        rows.append({"style": style, **figures(job, result)})
         print(f"{style}: {result.seconds:.1f} s", flush=True)
     write(contact_sheet(pictures, columns=3), folder / "sheet.png")
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

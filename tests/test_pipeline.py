@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from impasto.errors import BadInput, BadPicture, MissingWeights, UnknownName
-from impasto.pipeline import paint, prepare, read_style
+from impasto.media.image import Picture
+from impasto.pipeline import Interrupted, figures, paint, prepare, read_style
 from impasto.recipe import Recipe
 from impasto.style import Style
+from impasto.stylizer import Step
 
 
 def recipe(**settings: object) -> Recipe:
@@ -17,12 +19,13 @@ def recipe(**settings: object) -> Recipe:
 
 
 def test_result_has_the_size_asked_for_and_figures(photo: torch.Tensor) -> None:
-    result = paint(prepare(recipe(size=50), photo))
+    job = prepare(recipe(size=50), photo)
+    result = paint(job)
     assert max(result.pixels.shape[-2:]) == 50
     assert float(result.pixels.min()) >= 0 and float(result.pixels.max()) <= 1
-    figures = result.figures()
-    assert figures["size"] == [result.pixels.shape[-1], result.pixels.shape[-2]]
-    assert float(str(figures["style_error"])) > 0 and float(str(figures["peak_mb"])) > 50
+    shown = figures(job, result)
+    assert shown["size"] == [result.pixels.shape[-1], result.pixels.shape[-2]]
+    assert float(str(shown["style_error"])) > 0 and float(str(shown["peak_mb"])) > 50
 
 
 def test_own_size_is_the_default(photo: torch.Tensor) -> None:
@@ -62,7 +65,7 @@ def test_luma_keeps_the_colours_of_the_photo(photo: torch.Tensor) -> None:
 def test_match_takes_the_palette_of_the_photo(photo: torch.Tensor, style: str) -> None:
     """A gallery style has no pixels to recolour, so the result is recoloured instead."""
     red = photo * torch.tensor([1.0, 0.1, 0.1])[None, :, None, None]
-    blue = {"blue": photo.flip(3) * torch.tensor([0.1, 0.1, 1.0])[None, :, None, None]}
+    blue = {"blue": Picture(photo.flip(3) * torch.tensor([0.1, 0.1, 1.0])[None, :, None, None])}
     settings = {"styles": ("blue",)} if style == "picture" else {}
     job = prepare(recipe(color="match", iterations=20, **settings), red, blue)
     mean = paint(job).pixels.mean((0, 2, 3))
@@ -75,6 +78,50 @@ def test_mix_of_styles_lies_between(photo: torch.Tensor) -> None:
 
     a, b, mix = pixels("starry-night"), pixels("the-scream"), pixels("starry-night", "the-scream")
     assert float((mix - a).abs().mean()) < float((b - a).abs().mean())
+
+
+def test_interruption_carries_the_picture_so_far(photo: torch.Tensor) -> None:
+    """A loop that calls the library must end with Ctrl-C, and whoever wants the picture has it."""
+
+    def interrupt(step: Step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as caught:
+        paint(prepare(recipe(), photo), interrupt)
+    assert caught.value.result.interrupted and max(caught.value.result.pixels.shape) == 48
+
+
+def test_random_numbers_of_the_caller_are_left_alone(photo: torch.Tensor) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    job = prepare(recipe(init="noise"), photo)
+    torch.manual_seed(7)
+    paint(job)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_file_called_like_a_style_does_not_hide_it(
+    photo: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "udnie").mkdir()
+    assert isinstance(read_style("udnie"), Style)
+
+
+def test_what_is_transparent_in_a_style_does_not_count(photo: torch.Tensor) -> None:
+    """Hidden pixels of a cut-out painting have colours too, often black."""
+    alpha = torch.zeros(1, 1, 64, 64)
+    alpha[..., :32] = 1
+    seen, hidden = photo.new_full((1, 3, 64, 32), 0.7), photo.new_zeros(1, 3, 64, 32)
+    half = Style.of(torch.cat([seen, seen], 3))
+    picture = torch.cat([seen, hidden], 3)
+
+    def distance(source: Picture) -> float:
+        style = prepare(recipe(styles=("x",)), photo, {"x": source}).styles[0]
+        difference = style.at(64)["relu1_1"].mean - half.at(64)["relu1_1"].mean
+        return float(difference.norm())
+
+    assert distance(Picture(picture, alpha)) < 0.3 * distance(Picture(picture))
 
 
 def test_missing_things_are_named(photo: torch.Tensor) -> None:

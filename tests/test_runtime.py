@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from impasto.errors import BadInput
+from impasto.errors import BadInput, UnknownName
 from impasto.recipe import Recipe
 from impasto.runtime import DEVICES, PRECISIONS, Runtime, runtime
 
@@ -26,11 +26,16 @@ def test_auto_prefers_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runtime("auto", "fp32").device == torch.device("cuda")
 
 
-@pytest.mark.parametrize("device", ["cuda", "mps", "tpu"])
+@pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_device_that_is_not_there(only_cpu: None, device: str) -> None:
     """Falling back silently would let somebody wait for hours."""
     with pytest.raises(BadInput, match=f"No device '{device}'.*Choose from: auto, cpu\\."):
         runtime(device)
+
+
+def test_a_device_that_does_not_exist() -> None:
+    with pytest.raises(UnknownName, match=r"Did you mean 'cuda'\?"):
+        runtime("cudda")
 
 
 def test_an_unknown_precision() -> None:

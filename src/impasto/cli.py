@@ -1,64 +1,32 @@
 """The command line: parse, call, print. Nothing heavy is imported before it is needed."""
 
 import json
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
 
 from impasto import __version__
 from impasto.config import flags, read_toml, validate
-from impasto.errors import BadInput, ImpastoError
+from impasto.errors import BadInput, BadPicture, ImpastoError
 from impasto.recipe import Recipe
-
-INTERRUPTED = 130
+from impasto.shell import INTERRUPTED, Impasto
 
 RECIPE_FLAGS = tuple(name for name in Recipe.model_fields if name not in ("photo", "styles"))
-
-
-class Impasto(click.Group):
-    """The group of all commands; turns our errors into one line and an exit code."""
-
-    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Run a command and leave with its exit code."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            super().main(*args, **{**kwargs, "standalone_mode": False})
-            sys.exit(0)
-        except click.ClickException as error:
-            error.show()
-            sys.exit(error.exit_code)
-        except ImpastoError as error:
-            if os.environ.get("IMPASTO_DEBUG"):
-                raise
-            click.echo(f"impasto: {error}", err=True)
-            sys.exit(error.exit_code)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("impasto: interrupted.", err=True)
-            sys.exit(INTERRUPTED)
-        except BrokenPipeError:
-            # The reader of a pipe has gone: nothing more can be said, and Python must not try.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
 
 
 @click.group(cls=Impasto, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="impasto")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Cores to use [all].")
-def main(debug: bool, threads: int | None) -> None:
+def main(threads: int | None, **_: object) -> None:
     """Repaint a picture in the style of another.
 
     \b
     impasto stylize photo.jpg -s starry-night
     impasto styles list
     """
-    if debug:
-        os.environ["IMPASTO_DEBUG"] = "1"
     if threads:
         import torch
 
@@ -115,6 +83,8 @@ def _beside(photo: Path, recipe: Recipe) -> Path:
     """``cat.jpg`` in the style of starry-night becomes ``cat.starry-night.png``."""
     if str(photo) == "-":
         return Path("-")
+    if not photo.name:
+        raise BadPicture(f"{str(photo)!r} is no picture but a folder: name a file.")
     names = "+".join(Path(share.source).name.split(".")[0] for share in recipe.styles)
     return photo.with_name(f"{photo.stem}.{names}.png")
 
@@ -142,9 +112,9 @@ def styles_list(as_json: bool) -> None:
 @click.argument("name")
 def styles_show(name: str) -> None:
     """All that is known of a style: a gallery name or a .style.safetensors file."""
-    from impasto.style import SUFFIX, Style, named
+    from impasto.style import open_style
 
-    style = Style.load(Path(name)) if name.endswith(SUFFIX) else named(name)
+    style = open_style(name)
     rows = {"name": style.name, **style.about, "encoder": style.encoder}
     rows["sizes"] = ", ".join(str(size) for size in style.moments)
     for key, value in rows.items():
@@ -289,4 +259,5 @@ def train(
             runtime=runtime(device, precision),
             on_progress=on_progress,
         )
+    click.echo(path.with_suffix(".md").read_text(encoding="utf-8"))
     click.echo(path)

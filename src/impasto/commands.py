@@ -1,7 +1,10 @@
 """Work from files to files, as the command line asks for it."""
 
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,10 +13,20 @@ from torch import Tensor
 from impasto.media import image as media
 from impasto.methods.gatys import texture
 from impasto.networks.encoders import load_encoder
-from impasto.pipeline import Job, Result, fitted_alpha, full_size, paint, prepare, recolored
+from impasto.pipeline import (
+    Interrupted,
+    Job,
+    Result,
+    figures,
+    fitted_alpha,
+    full_size,
+    paint,
+    prepare,
+    recolored,
+)
 from impasto.recipe import Recipe
 from impasto.runtime import runtime
-from impasto.style import SUFFIX, Style, check_encoder, named
+from impasto.style import check_encoder, open_style
 from impasto.stylizer import Step
 
 Event = Mapping[str, object]
@@ -31,7 +44,7 @@ def swatch(name: str, target: Path, size: int, seed: int, encoder: str) -> None:
     Gatys, Ecker & Bethge 2015, arXiv:1505.07376: no content, from noise.
     """
     media.check_target(target)
-    style = Style.load(Path(name)) if name.endswith(SUFFIX) else named(name)
+    style = open_style(name)
     check_encoder([style], encoder)
     machine = runtime()
     torch.manual_seed(seed)
@@ -50,11 +63,12 @@ def stylize_file(
     Raises what ``prepare`` and ``paint`` raise, and BadOutput, before the work starts where it can
     be known.
     """
+    photo = media.read(sys.stdin.buffer if recipe.photo == STDIO else recipe.photo)
     if str(target) != STDIO:
         media.check_target(target)
-    source = sys.stdin.buffer.read() if recipe.photo == STDIO else recipe.photo
-    photo = media.read(source)
     job = prepare(recipe, photo.pixels)
+    if str(target) != STDIO:
+        media.check_target(target, (job.photo.shape[-2], job.photo.shape[-1]))
     own = max(photo.pixels.shape[-2:])
     on_event(_estimate_event(job))
     if recipe.size is None and job.estimate.size < own:
@@ -67,16 +81,34 @@ def stylize_file(
             save(recolored(job, full_size(job, step.image)), photo, job.recipe, target)
             on_event({"event": "preview", "output": str(target), "done": step.done})
 
-    result = paint(job, step)
-    save(result.pixels, photo, job.recipe, target)
-    on_event({"event": "done", "output": str(target), **result.figures()})
+    try:
+        result = paint(job, step)
+    except Interrupted as interruption:
+        result = interruption.result
+    with undisturbed():
+        save(result.pixels, photo, job.recipe, target)
+    on_event({"event": "done", "output": str(target), **figures(job, result)})
     return result
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Do not let a second Ctrl-C lose the picture that the first one saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def save(pixels: Tensor, photo: media.Picture, recipe: Recipe, target: Path) -> None:
     """Write a picture with the photo's transparency and EXIF, and the Recipe, inside."""
     alpha = fitted_alpha(photo, pixels)
-    text = recipe.model_dump_json()
+    text = recipe.embedded()
     if str(target) != STDIO:
         media.write(pixels, target, alpha=alpha, exif=photo.exif, recipe=text)
         return

@@ -40,7 +40,9 @@ def reporter(as_json: bool, stdout_taken: bool = False) -> Iterator[OnEvent]:
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
     ) as bar:
-        yield _Lines(bar, Console(file=lines, highlight=False, soft_wrap=True))
+        yield _Lines(
+            bar, Console(file=lines, highlight=False, soft_wrap=True, markup=False, emoji=False)
+        )
 
 
 class _Lines:
@@ -92,7 +94,7 @@ def _bar(
 @contextmanager
 def training_bar() -> Iterator[Callable[["TrainingProgress"], None]]:
     """A bar for a training, and a line of losses for every report."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     with _bar(
         TextColumn("training"),
         BarColumn(),

@@ -1,6 +1,5 @@
 """Time and memory of a piece of work, before it runs."""
 
-import resource
 import sys
 from dataclasses import dataclass
 
@@ -59,12 +58,18 @@ def fitting(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estima
     free_mb = psutil.virtual_memory().available / 1e6 * MEMORY_SHARE
     while True:
         cost = estimate(stylizer, speed, size, aspect)
-        if size <= REHEARSAL or (cost.seconds <= PATIENCE and cost.peak_mb <= free_mb):
+        if size <= REHEARSAL or (
+            cost.seconds <= PATIENCE and cost.peak_mb - speed.base_mb <= free_mb
+        ):
             return cost
         size = round(size * 0.9)
 
 
 def peak_mb() -> float:
     """Most memory that this process has held so far."""
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset / 1e6)
+    import resource  # which Windows does not have
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)

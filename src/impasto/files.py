@@ -17,14 +17,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     It lies beside ``path``, is flushed to the disk before it is renamed, and is removed on any
     failure. Raises BadOutput where the disk is full or the folder not writable.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+    real = Path(os.path.realpath(path))  # through a link, not in its place
+    temporary = real.with_name(f".{secrets.token_hex(8)}.part")
     with writing(path):
         try:
             with temporary.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            temporary.replace(real)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -18,11 +18,11 @@ from impasto.moments import gram
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime, runtime
-from impasto.style import SUFFIX, Style, check_encoder, named
+from impasto.style import Style, check_encoder, is_style, open_style
 from impasto.stylizer import OnStep, Step, Stylizer, blend
 
-Source = Tensor | Style
-"""What a style comes from: the pixels of a picture, (1, 3, H, W) in [0, 1], or its moments."""
+Source = media.Picture | Style
+"""What a style comes from: a picture, or its moments."""
 
 
 @dataclass(frozen=True)
@@ -44,30 +44,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """A painted picture and what it cost."""
+    """A painted picture and what it took."""
 
     pixels: Tensor
     """(1, 3, H, W), sRGB in [0, 1]"""
     recipe: Recipe
     seconds: float
-    load_seconds: float
-    peak_mb: float
-    style_error: float
-    content_error: float
-    interrupted: bool
+    interrupted: bool = False
 
-    def figures(self) -> dict[str, object]:
-        """What a table or a line of JSON shows."""
-        return {
-            "method": self.recipe.method,
-            "size": [self.pixels.shape[-1], self.pixels.shape[-2]],
-            "seconds": round(self.seconds, 2),
-            "load_seconds": round(self.load_seconds, 2),
-            "peak_mb": round(self.peak_mb),
-            "style_error": round(self.style_error, 4),
-            "content_error": round(self.content_error, 4),
-            "interrupted": self.interrupted,
-        }
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while painting: the best picture so far is in ``result``."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__()
+        self.result = result
 
 
 def prepare(recipe: Recipe, photo: Tensor, given: Mapping[str, Source] | None = None) -> Job:
@@ -94,9 +85,10 @@ def prepare(recipe: Recipe, photo: Tensor, given: Mapping[str, Source] | None = 
 
 
 def paint(job: Job, on_step: OnStep | None = None) -> Result:
-    """Do the work. Ctrl-C ends it with the best picture so far, where the method has one.
+    """Do the work.
 
-    Raises OutOfMemory.
+    Raises Interrupted, with the best picture so far, on Ctrl-C where the method works in steps;
+    OutOfMemory.
     """
     start = time.perf_counter()
     latest: list[Step] = []
@@ -106,32 +98,32 @@ def paint(job: Job, on_step: OnStep | None = None) -> Result:
         if on_step:
             on_step(step)
 
-    interrupted = False
+    def result(pixels: Tensor, interrupted: bool) -> Result:
+        pixels = recolored(job, full_size(job, pixels))
+        return Result(pixels, job.recipe, time.perf_counter() - start, interrupted)
+
     try:
-        pixels = _run(job, keep)
-    except KeyboardInterrupt:
+        return result(_run(job, keep), interrupted=False)
+    except KeyboardInterrupt as error:
         if not latest:
             raise
-        pixels, interrupted = full_size(job, latest[0].image), True
-    pixels = recolored(job, pixels.float().cpu())
-    seconds = time.perf_counter() - start
-    errors = measure(job, pixels)
-    return Result(pixels, job.recipe, seconds, job.load_seconds, peak_mb(), *errors, interrupted)
+        raise Interrupted(result(latest[0].image, interrupted=True)) from error
 
 
 def _run(job: Job, on_step: OnStep) -> Tensor:
-    recipe = job.recipe
-    torch.manual_seed(recipe.seed)
+    recipe, device = job.recipe, job.runtime.device
     codes = [job.stylizer.encode(style, recipe.style_scale) for style in job.styles]
     code = blend(codes, [share.weight for share in recipe.styles])
-    try:
-        return job.stylizer.stylize(job.photo, code, recipe.strength, on_step)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _out_of_memory(recipe) from error
-    except RuntimeError as error:  # the CPU allocator of torch has no class of its own
-        if "alloc" in str(error):
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(recipe.seed)
+        try:
+            return job.stylizer.stylize(job.photo, code, recipe.strength, on_step)
+        except (MemoryError, torch.OutOfMemoryError) as error:
             raise _out_of_memory(recipe) from error
-        raise
+        except RuntimeError as error:  # the CPU allocator of torch has no class of its own
+            if "alloc" in str(error):
+                raise _out_of_memory(recipe) from error
+            raise
 
 
 def _out_of_memory(recipe: Recipe) -> OutOfMemory:
@@ -145,6 +137,7 @@ def read_styles(
 
     With the colour mode ``match`` a style picture takes the photo's colours before anything runs.
     A style file has no pixels: then the same kind of map is applied to the result instead.
+    What is transparent in a style picture does not count.
     """
     styles, recolor = [], False
     for share in recipe.styles:
@@ -152,21 +145,28 @@ def read_styles(
         if isinstance(source, Style):
             recolor = recipe.color == "match"
         else:
-            pixels = color.match(source, photo) if recipe.color == "match" else source
-            source = Style.of(pixels, encoder, Path(share.source).stem)
+            pixels, matched = source.pixels, recipe.color == "match"
+            pixels = color.match(pixels, photo) if matched else pixels
+            name = Path(share.source).stem
+            source = Style.of(pixels, encoder, name, mask=source.alpha)
         styles.append(source)
     check_encoder(styles, encoder.name)
     return tuple(styles), recolor
 
 
 def read_style(source: str) -> Source:
-    """The pixels of a style picture, or a Style by gallery name or from a style file."""
-    path = Path(source)
-    if source.endswith(SUFFIX):
-        return Style.load(path)
-    if path.exists() or path.suffix.lower() in media.SUFFIXES:
-        return media.read(path).pixels
-    return named(source)
+    """A Style by gallery name or from a style file, or a picture to make one of."""
+    if not is_style(source) and (Path(source).suffix.lower() in media.SUFFIXES or is_file(source)):
+        return media.read(source)
+    return open_style(source)
+
+
+def is_file(source: str) -> bool:
+    """Whether there is a file of that name; a name too long for one is none."""
+    try:
+        return Path(source).is_file()
+    except OSError:
+        return False
 
 
 def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> Estimate:
@@ -198,9 +198,27 @@ def recolored(job: Job, pixels: Tensor) -> Tensor:
     return color.match(pixels, job.photo) if job.recolor else pixels
 
 
+def figures(job: Job, result: Result) -> dict[str, object]:
+    """What a table or a line of JSON shows of a result.
+
+    style_error (sum over five taps) and content_error (relu4_1) are as the job's encoder sees them.
+    """
+    style, content = measure(job, result.pixels)
+    return {
+        "method": job.recipe.method,
+        "size": [result.pixels.shape[-1], result.pixels.shape[-2]],
+        "seconds": round(result.seconds, 2),
+        "load_seconds": round(job.load_seconds, 2),
+        "peak_mb": round(peak_mb()),
+        "style_error": round(style, 4),
+        "content_error": round(content, 4),
+        "interrupted": result.interrupted,
+    }
+
+
 @torch.no_grad()
 def measure(job: Job, pixels: Tensor) -> tuple[float, float]:
-    """style_error (sum over five taps) and content_error (relu4_1), as the job's encoder sees them.
+    """style_error and content_error of a picture, see ``figures``.
 
     pixels: (1, 3, H, W), the size of the job's photo
     """

@@ -5,6 +5,7 @@ so a result can be opened again with all its settings, and made again bit for bi
 """
 
 import math
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -32,6 +33,11 @@ class StyleShare(BaseModel):
         if not colon or not source or not math.isfinite(number):
             return cls(source=text)
         return cls(source=source, weight=number)
+
+
+def _base(source: str) -> str:
+    """The last part of a path, as text that can be encoded."""
+    return PurePath(source).name.encode("utf-8", "replace").decode("utf-8") if source else source
 
 
 class Recipe(BaseModel):
@@ -74,6 +80,16 @@ class Recipe(BaseModel):
     optimizer: Annotated[Literal["adam", "lbfgs"], Field(description="What takes the steps.")] = (
         "adam"
     )
+
+    def embedded(self) -> str:
+        """The Recipe as JSON for the inside of a picture: files by their names, without folders.
+
+        A name that is no valid text (as some file systems allow) is written with question marks.
+        """
+        shares = tuple(s.model_copy(update={"source": _base(s.source)}) for s in self.styles)
+        return self.model_copy(
+            update={"photo": _base(self.photo), "styles": shares}
+        ).model_dump_json()
 
     @field_validator("styles", mode="before")
     @classmethod

@@ -55,6 +55,8 @@ def _device(name: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
+    if name not in DEVICES:
+        raise unknown("device", name, DEVICES)
     if name == "auto":
         name = next(device for device, there in present.items() if there)
     if not present.get(name, False):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto import weights
-from impasto.errors import BadInput, unknown
+from impasto.errors import BadInput, BadPicture, DamagedWeights, unknown
 from impasto.media import image as media
 from impasto.moments import Moments, TapMoments, average, moments
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
@@ -46,12 +46,14 @@ class Style:
     ) -> "Style":
         """The style of a picture, or of the part of it that ``mask`` shows.
 
-        picture: a path, bytes, a PIL image, an array or a tensor; mask: (1, 1, H, W), weights >= 0
+        picture: a path, bytes, a PIL image, an array or a tensor
+        mask: (1, 1, H, W), weights >= 0; by default what is not transparent
 
         Raises BadPicture when it is no picture, UnknownName or MissingWeights for the encoder.
         """
         network = load_encoder(encoder) if isinstance(encoder, str) else encoder
-        pixels = media.open_any(picture).pixels
+        opened = media.open_any(picture)
+        pixels, mask = opened.pixels, opened.alpha if mask is None else mask
         long_side = max(pixels.shape[-2:])
         sizes = [size for size in SIZES if size <= long_side * 1.1] or SIZES[:1]
         return cls(network.name, {s: _look(pixels, network, s, mask) for s in sizes}, name)
@@ -122,14 +124,15 @@ class Style:
         tensors, header = weights.read(path)
         if header.kind != "style":
             raise BadInput(f"{str(path)!r} holds weights of kind {header.kind!r}, not a style.")
-        parts: dict[int, dict[str, Moments]] = {}
-        for key in tensors:
-            size, tap, part = key.split("/")
-            if part == "mean":
-                second = unpack(tensors[f"{size}/{tap}/second"].float())
-                parts.setdefault(int(size), {})[tap] = Moments(tensors[key].float(), second)
+        try:
+            parts = _read_moments(tensors)
+            encoder = str(header.config["encoder"])
+        except (KeyError, ValueError) as error:
+            raise DamagedWeights(
+                f"{str(path)!r} is no complete style: {error}. Make it again from its picture."
+            ) from error
         about = {key: str(value) for key, value in header.config.items() if key != "encoder"}
-        return cls(str(header.config["encoder"]), parts, header.name, about)
+        return cls(encoder, parts, header.name, about)
 
 
 @torch.no_grad()
@@ -139,6 +142,23 @@ def _look(picture: Tensor, encoder: Encoder, size: int, mask: Tensor | None) -> 
     return {
         tap: moments(f, mask if mask is None else mask.to(f.device)).to(torch.device("cpu"))
         for tap, f in encoder(seen, TAPS).items()
+    }
+
+
+def _read_moments(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Moments]]:
+    """The moments per size and tap of a style file; raises KeyError or ValueError."""
+    sizes = sorted({int(key.split("/")[0]) for key in tensors})
+    if not sizes or not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise ValueError("its moments are missing or not finite")
+    return {
+        size: {
+            tap: Moments(
+                tensors[f"{size}/{tap}/mean"].float(),
+                unpack(tensors[f"{size}/{tap}/second"].float()),
+            )
+            for tap in TAPS
+        }
+        for size in sizes
     }
 
 
@@ -192,6 +212,23 @@ def named(name: str) -> Style:
     if name not in styles:
         raise unknown("style", name, styles)
     return Style.load(styles[name])
+
+
+def is_style(source: str) -> bool:
+    """Whether a source is a style file or a name in the gallery, and not a picture."""
+    return source.endswith(SUFFIX) or source in gallery()
+
+
+def open_style(source: str) -> Style:
+    """A style by gallery name or from its file.
+
+    Raises UnknownName, BadPicture (no such file), DamagedWeights.
+    """
+    if not source.endswith(SUFFIX):
+        return named(source)
+    if not Path(source).is_file():
+        raise BadPicture(f"There is no style file {source!r}.")
+    return Style.load(Path(source))
 
 
 def check_encoder(styles: Iterable[Style], encoder: str) -> None:

@@ -1,6 +1,5 @@
 """Training pictures: the same crops for the same seed, and no broken file stops a training."""
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from PIL import Image
 
 from impasto.errors import BadInput
-from impasto.training.data import Crops, batches, list_pictures
+from impasto.training.data import Crops, list_pictures
 
 
 def store(path: Path, pixels: np.ndarray, mode: str = "RGB") -> Path:
@@ -204,27 +203,3 @@ def test_all_broken(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(BadInput, match="None of the training pictures can be read"):
         Crops([tmp_path / "a.png"], 16)[0]
-
-
-# --- batches ---
-
-
-def test_batches_are_consecutive_crops(paths: list[Path]) -> None:
-    crops = Crops(paths, 8)
-    first, second = itertools.islice(batches(crops, 3), 2)
-    assert first.shape == (3, 3, 8, 8)
-    assert torch.equal(second, torch.stack([crops[i] for i in (3, 4, 5)]))
-
-
-def test_batches_go_on_where_they_were(paths: list[Path]) -> None:
-    """A resumed run starts at its batch, not at the first."""
-    crops = Crops(paths, 8)
-    whole = list(itertools.islice(batches(crops, 2), 6))
-    rest = list(itertools.islice(batches(crops, 2, start=4), 2))
-    assert all(torch.equal(a, b) for a, b in zip(whole[4:], rest, strict=True))
-
-
-def test_workers_change_nothing(paths: list[Path]) -> None:
-    crops = Crops(paths, 8)
-    alone, helped = (next(iter(batches(crops, 2, workers=n))) for n in (0, 1))
-    assert torch.equal(alone, helped)

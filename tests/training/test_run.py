@@ -126,7 +126,7 @@ def test_mistakes_are_explained(data: Path, tmp_path: Path, machine: Runtime) ->
         attempt({**SETTINGS, "kind": "encodr"}, data, data / "teacher")
     with pytest.raises(MissingWeights, match="--teacher"):
         attempt(SETTINGS, data, data)
-    with pytest.raises(BadInput, match="No folder"):
+    with pytest.raises(BadInput, match="No starry-night"):
         attempt(SETTINGS, tmp_path / "none", data / "teacher")
 
 

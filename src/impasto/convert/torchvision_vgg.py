@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impasto import weights
 from impasto.download import Progress, download, file_sha256, lock
-from impasto.errors import BadInput, DamagedWeights, unknown
+from impasto.errors import BadInput, DamagedWeights, ImpastoError, unknown
 from impasto.networks.encoders import SHAPES, Encoder, normalise
 from impasto.weights import PUBLISHED, Header
 
@@ -42,9 +42,8 @@ def pull(
     url = url or published.url
     archive = weights.cache_folder() / f"{name}-{prefix}.pth"
     stored = weights.user_folder() / weights.file_name("encoder", name)
-    before = _written_at(stored)
     with lock(archive):
-        if _written_at(stored) != before:  # another process pulled it while this one waited
+        if _sound(stored):  # also where another process pulled it while this one waited
             return stored
         download(url, prefix, archive, progress)
         import_file(archive, name, source=url)
@@ -201,5 +200,10 @@ def _new_header(path: Path, name: str, source: str | None) -> Header:
     )
 
 
-def _written_at(path: Path) -> int | None:
-    return path.stat().st_mtime_ns if path.exists() else None
+def _sound(path: Path) -> bool:
+    """Whether these weights are there already, undamaged."""
+    try:
+        weights.read(path)
+    except ImpastoError:
+        return False
+    return True

@@ -2,7 +2,6 @@
 
 import io
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from torch import Tensor
 
 from impasto.errors import BadOutput, unknown
+from impasto.files import replacing
 from impasto.media.profile import srgb_profile
 
 FORMATS: Mapping[str, str] = MappingProxyType(
@@ -93,7 +93,8 @@ def write(
     if isinstance(target, str | Path):
         path = Path(target)
         data = encode(pixels, suffix or path.suffix, alpha, exif, recipe, quality)
-        _replace(path, data)
+        with replacing(path) as file:
+            file.write(data)
         return
     data = encode(pixels, suffix or "", alpha, exif, recipe, quality)
     try:
@@ -121,7 +122,7 @@ def check_target(target: Path, size: tuple[int, int] | None = None) -> None:
         raise BadOutput(f"{target} cannot be written: it is a folder. Name a file.")
     if target.exists() and not target.is_file():
         raise BadOutput(f"{target} cannot be written: it is not a regular file.")
-    if not os.access(target if target.exists() else folder, os.W_OK):
+    if not os.access(Path(os.path.realpath(target)).parent, os.W_OK):
         raise BadOutput(f"{target} cannot be written: permission denied.")
     longest = LONGEST_SIDE.get(kind)
     if size and longest and max(size) > longest:
@@ -263,23 +264,6 @@ def _format(suffix: str, name: str) -> str:
     if suffix.lower() not in FORMATS:
         raise BadOutput(f"{name} cannot be written: {unknown('suffix', suffix, FORMATS)}")
     return FORMATS[suffix.lower()]
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Write beside the target and rename, so that a reader sees the old file or the new one."""
-    real = Path(os.path.realpath(target))  # through a link, not in its place
-    part = real.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        try:
-            with part.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, real)  # noqa: PTH105
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise BadOutput(f"{target} cannot be written: {_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:

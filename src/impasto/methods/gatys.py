@@ -38,7 +38,7 @@ class Config:
     smallest: int = 256
     """Long side of the first scale, pixels."""
     growth: float = 2.0
-    """Each scale is at most so many times the one before."""
+    """Each scale is about so many times the one before."""
     steps: tuple[int, ...] = (200, 100, 60)
     """Steps at the first, second, ... scale; later ones take the last number."""
     iterations: int | None = None
@@ -109,10 +109,13 @@ class Gatys(Stylizer):
         height, width = content.shape[-2:]
         scales = pyramid(max(height, width), self.config)
         total, done = sum(steps for _, steps in scales), 0
-        image, before = self._start(content), content
+        noise = self.config.init == "noise"
+        image, before = content, content
         for long_side, steps in scales:
             photo = self.runtime.tensor(resize(content, fit(width, height, long_side)))
             start = self._grow(image, before, photo)
+            if noise and done == 0:
+                start = torch.rand_like(photo)
             targets = self._targets(photo, code, strength)
             for painted, losses in self._optimise(start, targets, steps):
                 image, done = painted, done + 1
@@ -141,16 +144,11 @@ class Gatys(Stylizer):
             times.append(time.perf_counter())
         return min(after - before for before, after in pairwise(times))
 
-    def _start(self, content: Image) -> Image:
-        if self.config.init == "noise":
-            return torch.rand_like(content)
-        return content
-
     def _grow(self, image: Image, before: Image, photo: Image) -> Image:
         """The picture at the size of ``photo``, with the part of its detail that was lost."""
         size = (photo.shape[-2], photo.shape[-1])
         larger = self.runtime.tensor(resize(image, size))
-        if self.config.detail and image.shape != photo.shape:
+        if self.config.init == "content" and image.shape != photo.shape:
             lost = photo - resize(before.to(photo), size)
             larger = (larger + self.config.detail * lost).clamp(0, 1)
         return larger
@@ -216,7 +214,8 @@ def _optimiser(image: Tensor, config: Config) -> torch.optim.Optimizer:
 def pyramid(long_side: int, config: Config) -> list[tuple[int, int]]:
     """Long side and number of steps of every scale, from small to large."""
     ratio = max(1.0, long_side / config.smallest)
-    count = math.ceil(math.log(ratio) / math.log(config.growth) - 1e-6)
+    # A quarter of a step too much is made by the others: two scales of nearly one size are one.
+    count = math.ceil(math.log(ratio) / math.log(config.growth) - 0.25)
     sizes = [round(long_side * ratio ** (i / max(1, count) - 1)) for i in range(count)]
     sizes.append(long_side)
     steps = [config.steps[min(i, len(config.steps) - 1)] for i in range(count + 1)]

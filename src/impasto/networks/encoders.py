@@ -167,5 +167,5 @@ def load_encoder(name: str) -> Encoder:
     try:
         encoder.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
     except RuntimeError as error:
-        raise DamagedWeights(f"{path} does not hold the encoder {name!r}: {error}.") from error
+        raise DamagedWeights(f"{path} is not an encoder of the shape {name!r}.") from error
     return encoder.requires_grad_(False).eval()

@@ -1,11 +1,10 @@
 """Training pictures: any folder, listed once, decoded when needed, in an order set by the seed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from impasto.errors import BadInput, BadPicture
 from impasto.media.image import read, resize
@@ -66,27 +65,3 @@ class Crops(Dataset[Tensor]):
         if rng.random() < 0.5:
             crop = crop.flip(3)
         return crop[0]  # (3, size, size)
-
-
-def batches(crops: Crops, batch: int, start: int = 0, workers: int = 0) -> Iterator[Tensor]:
-    """Endless batches from batch number ``start`` on.  Each (batch, 3, size, size)."""
-    loader = DataLoader(
-        crops,
-        batch_sampler=_Endless(batch, start),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-    )
-    yield from loader
-
-
-class _Endless:
-    """Batches of consecutive numbers, for ever."""
-
-    def __init__(self, batch: int, start: int) -> None:
-        self.batch, self.start = batch, start
-
-    def __iter__(self) -> Iterator[list[int]]:
-        number = self.start
-        while True:
-            yield list(range(number * self.batch, (number + 1) * self.batch))
-            number += 1

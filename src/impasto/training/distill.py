@@ -8,10 +8,10 @@ student). Layers between the taps are learned too (``HINTS``); they only speed t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from impasto.losses import content_error, gram_error, total_variation
@@ -139,13 +139,17 @@ def disturb(images: Tensor) -> Tensor:
     return torch.stack(out).clamp(0, 1)
 
 
-@dataclass
-class VisitSettings:
+class VisitSettings(BaseModel):
     """How the pool of paintings in progress is kept."""
 
-    pool: int = 48
-    steps: int = 3
-    longest_life: int = 240
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pool: int = Field(48, ge=1)
+    """How many paintings there are."""
+    steps: int = Field(3, ge=1)
+    """Adam steps that a painting is taken further each time it is drawn."""
+    longest_life: int = Field(240, ge=1)
+    """Steps after which a painting is replaced at the latest."""
 
 
 class Visits:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -45,7 +46,7 @@ class EncoderRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: str = "encoder"
-    name: str = "compact"
+    name: Literal["compact"] = "compact"
     stages: tuple[Stage, ...] = Field(min_length=1)
     visits: VisitSettings = VisitSettings()
     revive_every: int = Field(200, gt=0)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from impasto.errors import BadInput
 from impasto.losses import content_error, style_error
 from impasto.media.image import fit, read, resize, write
 from impasto.methods.gatys import Gatys
@@ -46,6 +47,15 @@ def r2(
         tap: round(1 - float(relative_error(student.to_slim[tap](f), theirs[tap])), 4)
         for tap, f in student.encoder(images).items()
     }
+
+
+def check_gallery(folder: Path) -> None:
+    """Raise BadInput where a painting is missing that the judgement needs."""
+    missing = [name for name in STYLES if not (folder / f"{name}.jpg").is_file()]
+    if missing:
+        raise BadInput(
+            f"No {', '.join(missing)} (.jpg) in {str(folder)!r}: the judgement needs it."
+        )
 
 
 def judge(

@@ -140,7 +140,7 @@ class _Run(Generic[Module]):
             self.step, self.spent = state["step"], state["seconds"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise BadInput(
-                f"{str(self.path)!r} is of another network or recipe: {error}. "
+                f"{str(self.path)!r} is of another network or recipe. "
                 "Choose another folder with --run, or delete it."
             ) from error
 

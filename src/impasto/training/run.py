@@ -7,9 +7,11 @@ from typing import Any
 from impasto import weights
 from impasto.config import validate
 from impasto.errors import unknown
+from impasto.files import replacing, writing
+from impasto.networks.encoders import Encoder
 from impasto.runtime import Runtime
 from impasto.training.encoder import EncoderRecipe, EncoderTask, finished
-from impasto.training.judge import card, judge, r2
+from impasto.training.judge import card, check_gallery, judge, r2
 from impasto.training.loop import Progress, train
 
 KINDS = ("encoder",)
@@ -36,6 +38,10 @@ def train_recipe(
     if kind not in KINDS:
         raise unknown("kind of recipe", kind, KINDS)
     recipe = validate(EncoderRecipe, settings)
+    path = output or run / weights.file_name("encoder", recipe.name)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    check_gallery(data / "gallery")
     task = EncoderTask(recipe, data, teacher, runtime)
     student = train(task, recipe.schedule, run, runtime, on_progress)
     encoder = finished(student, task)
@@ -43,9 +49,16 @@ def train_recipe(
         "r2": r2(student, task.teachers, data, runtime),
         **judge(encoder, task.teachers.slim, data / "gallery", runtime, run / "judged.png"),
     }
-    path = output or run / weights.file_name("encoder", recipe.name)
+    header = _header(recipe, encoder, metrics)
+    weights.write(path, {key: t.half() for key, t in encoder.state_dict().items()}, header)
+    with replacing(path.with_suffix(".md")) as file:
+        file.write(card(recipe, metrics, len(task.photos), len(task.paintings)).encode())
+    return path
+
+
+def _header(recipe: EncoderRecipe, encoder: Encoder, metrics: Mapping[str, Any]) -> weights.Header:
     shape = {"channels": list(encoder.shape.channels), "convs": list(encoder.shape.convs)}
-    header = weights.Header(
+    return weights.Header(
         kind="encoder",
         name=recipe.name,
         config=shape,
@@ -54,8 +67,3 @@ def train_recipe(
         source="trained by this recipe from random weights",
         metrics=metrics,
     )
-    weights.write(path, {key: t.half() for key, t in encoder.state_dict().items()}, header)
-    path.with_suffix(".md").write_text(
-        card(recipe, metrics, len(task.photos), len(task.paintings)), encoding="utf-8"
-    )
-    return path

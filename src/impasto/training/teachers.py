@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from impasto.errors import MissingWeights
+from impasto import weights
+from impasto.errors import DamagedWeights, MissingWeights
 from impasto.networks.encoders import SHAPES, Encoder, Shape
 
 EXACT_FILE = "vgg19_relu3_1.safetensors"
@@ -30,8 +30,8 @@ class Teachers(nn.Module):
         for name in (EXACT_FILE, SLIM_FILE):
             if not (folder / name).is_file():
                 raise MissingWeights(f"No {name!r} in {str(folder)!r}: give --teacher its folder.")
-        self.exact = read_encoder(load_file(folder / EXACT_FILE), EXACT, "vgg19")
-        slim = load_file(folder / SLIM_FILE)
+        self.exact = read_encoder(weights.read_raw(folder / EXACT_FILE)[0], EXACT, "vgg19")
+        slim = weights.read_raw(folder / SLIM_FILE)[0]
         self.slim = read_encoder(slim, SLIM, "slim")
         self.aux = nn.ModuleDict()
         self.mean: dict[str, Tensor] = {}
@@ -79,5 +79,8 @@ def read_encoder(state: dict[str, Tensor], shape: Shape, name: str) -> Encoder:
             own[f"convs.{match[1]}_{match[2]}.{match[3]}"] = value
         elif key.startswith("conv0."):
             own[key] = value
-    encoder.load_state_dict(own)
+    try:
+        encoder.load_state_dict(own)
+    except RuntimeError as error:
+        raise DamagedWeights(f"The teacher {name!r} does not have the layers it should.") from error
     return encoder.requires_grad_(False).eval()

@@ -1,0 +1,48 @@
+"""How a command leaves: every error becomes one line and an exit code."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from impasto.errors import ImpastoError
+
+INTERRUPTED = 130
+
+
+class Impasto(click.Group):
+    """The group of all commands; turns our errors into one line and an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, **kwargs: Any) -> NoReturn:  # type: ignore[override]
+        """Run a command and leave with its exit code; ``--debug`` may stand anywhere."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        words = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in words
+        words = [word for word in words if word != "--debug"]
+        try:
+            super().main(words, **{**kwargs, "standalone_mode": False})
+            sys.exit(0)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except ImpastoError as error:
+            if debug:
+                raise
+            click.echo(f"impasto: {error}", err=True)
+            sys.exit(error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("impasto: interrupted.", err=True)
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of a pipe has gone: nothing more can be said, and Python must not try.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except Exception as error:
+            if debug:
+                raise
+            what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            click.echo(f"impasto: {what} (add --debug for the traceback).", err=True)
+            sys.exit(1)
