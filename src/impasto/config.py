@@ -46,7 +46,7 @@ def _field_names(model: type[BaseModel], location: tuple[int | str, ...]) -> Ite
     """The fields of the (nested) model in which the unknown key stood."""
     for part in location[:-1]:
         field = model.model_fields.get(str(part))
-        inner = [t for t in _flatten(field.annotation) if field] if field else []
+        inner = _flatten(field.annotation) if field else []
         models = [t for t in inner if isinstance(t, type) and issubclass(t, BaseModel)]
         model = models[0] if models else model
     return model.model_fields

@@ -85,20 +85,11 @@ class Style:
         Beyond the smallest and the largest size that there is, those are taken.
         """
         return {
-            tap: average((share, self.moments[near][tap]) for near, share in self._near(size))
+            tap: average(
+                (share, self.moments[near][tap]) for near, share in near_sizes(size, self.moments)
+            )
             for tap in self.moments[min(self.moments)]
         }
-
-    def _near(self, size: float) -> list[tuple[int, float]]:
-        """The sizes around ``size`` with their shares, even in the logarithm."""
-        sizes = sorted(self.moments)
-        size = min(max(size, sizes[0]), sizes[-1])
-        upper = next(s for s in sizes if s >= size)
-        lower = max(s for s in sizes if s <= size)
-        if upper == lower:
-            return [(upper, 1.0)]
-        share = math.log(size / lower) / math.log(upper / lower)
-        return [(lower, 1 - share), (upper, share)]
 
     def with_facts(self, facts: Mapping[str, str]) -> "Style":
         """The same style, with more said of the work."""
@@ -133,6 +124,18 @@ class Style:
             ) from error
         about = {key: str(value) for key, value in header.config.items() if key != "encoder"}
         return cls(encoder, parts, header.name, about)
+
+
+def near_sizes(size: float, sizes: Iterable[int]) -> list[tuple[int, float]]:
+    """The sizes around ``size`` with their shares, even in the logarithm; at the ends only one."""
+    ordered = sorted(sizes)
+    size = min(max(size, ordered[0]), ordered[-1])
+    upper = next(s for s in ordered if s >= size)
+    lower = max(s for s in ordered if s <= size)
+    if upper == lower:
+        return [(upper, 1.0)]
+    share = math.log(size / lower) / math.log(upper / lower)
+    return [(lower, 1 - share), (upper, share)]
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from torch import Tensor
 from impasto import weights
 from impasto.download import Progress, download, file_sha256, lock
 from impasto.errors import BadInput, DamagedWeights, ImpastoError, unknown
+from impasto.media.samples import sample_photo
 from impasto.networks.encoders import SHAPES, Encoder, normalise
 from impasto.weights import PUBLISHED, Header
 
@@ -105,12 +106,8 @@ def encoder_from(state: Mapping[str, Tensor], name: str) -> Encoder:
 
 def sample_photos() -> Iterator[Tensor]:
     """Three photos of scikit-image, long side 256.  ->  each (1, 3, H, W), RGB in [0, 1]"""
-    from skimage import data
-
     for photo in SAMPLE_PHOTOS:
-        image = (
-            torch.from_numpy(getattr(data, photo)()).permute(2, 0, 1)[None].float() / 255
-        )  # (1, 3, H, W)
+        image = sample_photo(photo)
         scale = PHOTO_SIDE / max(image.shape[-2:])
         size = [round(side * scale) for side in image.shape[-2:]]
         yield F.interpolate(image, size, mode="bilinear", antialias=True)

@@ -27,7 +27,7 @@ from impasto.moments import gram
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
-from impasto.style import SIZES, Style
+from impasto.style import SIZES, Style, near_sizes
 from impasto.stylizer import Can, Code, Cost, Image, OnStep, Step, Stylizer
 
 
@@ -239,13 +239,10 @@ def odds(strength: float) -> float:
 
 def grams_at(code: Code, long_side: int) -> dict[str, Tensor]:
     """The Gram matrices for a canvas of that size, mixed from the two nearest in the code."""
-    sizes = sorted({int(key.split("/")[0]) for key in code})
-    lower = max((s for s in sizes if s <= long_side), default=sizes[0])
-    upper = min((s for s in sizes if s >= long_side), default=sizes[-1])
-    share = 0.0 if upper <= lower else math.log(long_side / lower) / math.log(upper / lower)
+    near = near_sizes(long_side, {int(key.split("/")[0]) for key in code})
     taps = sorted({key.split("/")[1] for key in code})
     return {
-        tap: torch.lerp(code[f"{lower}/{tap}"].float(), code[f"{upper}/{tap}"].float(), share)
+        tap: torch.stack([code[f"{size}/{tap}"].float() * share for size, share in near]).sum(0)
         for tap in taps
     }
 

@@ -1,17 +1,17 @@
 """What a trained encoder is worth: pictures painted on it, seen through the teacher's eyes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from impasto.errors import BadInput
 from impasto.losses import content_error, style_error
 from impasto.media.image import fit, read, resize, write
+from impasto.media.samples import sample_photo
 from impasto.methods.gatys import Gatys
 from impasto.moments import gram
 from impasto.networks.encoders import TAPS, Encoder
@@ -68,11 +68,14 @@ def judge(
     """
     runtime.place(teacher)
     rows, figures = [], []
-    for photo in sample_photos():
-        for name in STYLES:
-            painting = read(gallery / f"{name}.jpg").pixels
-            pictures = [photo, *(_paint(e, photo, painting, runtime) for e in (encoder, teacher))]
-            figures.append([_errors(teacher, p, photo, painting, runtime) for p in pictures])
+    paintings = [read(gallery / f"{name}.jpg").pixels for name in STYLES]
+    looks = [{e: Style.of(painting, e) for e in (encoder, teacher)} for painting in paintings]
+    for name in PHOTOS:
+        photo = sample_photo(name)
+        photo = resize(photo, fit(photo.shape[-1], photo.shape[-2], SIZE))
+        for look in looks:
+            pictures = [photo, *(_paint(e, photo, look[e], runtime) for e in (encoder, teacher))]
+            figures.append([_errors(teacher, p, photo, look[teacher], runtime) for p in pictures])
             rows.append(torch.cat(pictures, 3))
     _write_sheet(rows, sheet)
     columns = ("photo", "encoder", "teacher")
@@ -83,28 +86,18 @@ def judge(
     }
 
 
-def sample_photos() -> Iterator[Tensor]:
-    """The sample photos of scikit-image at 512 px.  Each (1, 3, H, W)"""
-    from skimage import data
-
-    for name in PHOTOS:
-        pixels: np.ndarray[Any, Any] = getattr(data, name)()
-        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
-        yield resize(image, fit(image.shape[-1], image.shape[-2], SIZE))
-
-
-def _paint(encoder: Encoder, photo: Tensor, painting: Tensor, runtime: Runtime) -> Tensor:
+def _paint(encoder: Encoder, photo: Tensor, style: Style, runtime: Runtime) -> Tensor:
     torch.manual_seed(0)
     gatys = Gatys(encoder, runtime)
-    return gatys.stylize(photo, gatys.encode(Style.of(painting, encoder)))
+    return gatys.stylize(photo, gatys.encode(style))
 
 
 @torch.no_grad()
 def _errors(
-    teacher: Encoder, picture: Tensor, photo: Tensor, painting: Tensor, runtime: Runtime
+    teacher: Encoder, picture: Tensor, photo: Tensor, style: Style, runtime: Runtime
 ) -> dict[str, float]:
     """style_error (sum over the taps) and content_error of a picture, in the teacher's features."""
-    target = Style.of(painting, teacher).at(max(photo.shape[-2:]))
+    target = style.at(max(photo.shape[-2:]))
     features = teacher(runtime.tensor(picture), TAPS)
     content = teacher(runtime.tensor(photo), ("relu4_1",))["relu4_1"]
     grams = {tap: gram(f).cpu() for tap, f in features.items()}
