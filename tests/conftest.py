@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from impasto import weights
-from impasto.networks.encoders import Encoder, Shape
+from impasto.networks.decoders import Decoder
+from impasto.networks.encoders import TAPS, Encoder, Shape
 from impasto.runtime import Runtime
 
 TINY = Shape((4, 6, 8, 8, 8), (2, 2, 1, 1, 1))
@@ -38,6 +39,25 @@ def encoder() -> Encoder:
         assert isinstance(conv.bias, Tensor)
         conv.bias.normal_(std=0.1)
     return network
+
+
+@pytest.fixture(scope="session")
+def _decoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder with random decoders for the tiny encoder."""
+    torch.manual_seed(2)
+    folder = tmp_path_factory.mktemp("tiny")
+    for kind, taps in (("adain", ("relu4_1",)), ("wct", TAPS)):
+        decoders = nn.ModuleDict({tap: Decoder(TINY, tap) for tap in taps})
+        path = folder / "weights" / weights.file_name(kind, "tiny")
+        path.parent.mkdir(exist_ok=True)
+        weights.write(path, decoders.state_dict(), weights.Header(kind, "tiny"))
+    return folder
+
+
+@pytest.fixture
+def decoders(_decoders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the tiny encoder's decoders known to the store."""
+    monkeypatch.setenv("IMPASTO_HOME", str(_decoders))
 
 
 @pytest.fixture

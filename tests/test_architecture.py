@@ -28,6 +28,7 @@ FLOORS = {
     "networks": 2,
     "style": 3,
     "tiling": 3,
+    "codes": 2,
     "stylizer": 3,
     "methods": 4,
     "estimate": 5,

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 
 from impasto import methods
+from impasto.codes import blend
 from impasto.errors import BadInput, UnknownName
 from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import Style
-from impasto.stylizer import Step, Stylizer, blend
+from impasto.stylizer import Step, Stylizer
+
+pytestmark = pytest.mark.usefixtures("decoders")
 
 every_method = pytest.mark.parametrize("name", methods.names())
 
@@ -33,7 +36,7 @@ def style(encoder: Encoder, painting: Tensor) -> Style:
     return Style.of(painting, encoder)
 
 
-def paint(stylizer: Stylizer, photo: Tensor, style: Style, strength: float = 0.5) -> Tensor:
+def paint(stylizer: Stylizer, photo: Tensor, style: Style, strength: float | None = None) -> Tensor:
     torch.manual_seed(5)
     return stylizer.stylize(photo, stylizer.encode(style), strength)
 
@@ -110,8 +113,6 @@ def test_blend_of_one_is_itself(
     name: str, encoder: Encoder, machine: Runtime, style: Style, photo: Tensor
 ) -> None:
     stylizer = make(name, encoder, machine)
-    if not stylizer.can.blend:
-        pytest.skip(f"{name} does not blend")
     torch.manual_seed(5)
     blended = stylizer.stylize(photo, blend([stylizer.encode(style)], [3.0]))
     assert torch.equal(blended, paint(stylizer, photo, style))
@@ -153,7 +154,7 @@ def test_steps_are_reported_where_promised(
     name: str, encoder: Encoder, machine: Runtime, style: Style, photo: Tensor
 ) -> None:
     stylizer, steps = make(name, encoder, machine), list[Step]()
-    stylizer.stylize(photo, stylizer.encode(style), 0.5, steps.append)
+    stylizer.stylize(photo, stylizer.encode(style), None, steps.append)
     if stylizer.can.steps:
         assert [step.done for step in steps] == list(range(1, len(steps) + 1))
         assert {step.total for step in steps} == {len(steps)}

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impasto.codes import Code, blend
 from impasto.errors import BadInput
-from impasto.stylizer import Code, blend
 
 
 def code(value: float, *names: str) -> Code:

@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+EPS = 1e-5
+"""Added to variances before their root, as in the code of AdaIN's authors."""
+
 BLOCK = 16_384
 """Positions that are turned into float32 at a time."""
 
@@ -34,6 +37,11 @@ class Moments(NamedTuple):
     def to(self, device: torch.device) -> "Moments":
         """The same moments on another device."""
         return Moments(self.mean.to(device), self.second.to(device))
+
+
+def about_mean(mean: Tensor, covariance: Tensor) -> Moments:
+    """Moments from the mean (B, C) and the covariance about it (B, C, C)."""
+    return Moments(mean, covariance + mean.unsqueeze(2) * mean.unsqueeze(1))
 
 
 def moments(features: Tensor, mask: Tensor | None = None) -> Moments:
@@ -60,6 +68,20 @@ def _weights(features: Tensor, mask: Tensor) -> Tensor:
 
 def _masked(rows: Tensor, weight: Tensor) -> Moments:
     return Moments((rows * weight).sum(1), rows.mT @ (rows * weight))
+
+
+def mean_std(features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel over positions, or those that the mask shows.
+
+    features: (B, C, H, W); mask: as for ``moments``  ->  (B, C), (B, C), float32
+    """
+    if mask is None:
+        variance, mean = torch.var_mean(features.float(), (2, 3), correction=0)
+    else:
+        rows, weight = _rows(features).float(), _weights(features, mask)
+        mean = (rows * weight).sum(1)  # (B, C)
+        variance = ((rows - mean.unsqueeze(1)).square() * weight).sum(1)
+    return mean, (variance + EPS).sqrt()
 
 
 def average(parts: Iterable[tuple[float, Moments]]) -> Moments:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto import methods
+from impasto.codes import blend
 from impasto.errors import BadInput, OutOfMemory
 from impasto.estimate import Estimate, estimate, fitting, pace, peak_mb
 from impasto.losses import content_error, style_error
@@ -19,7 +20,7 @@ from impasto.networks.encoders import TAPS, Encoder, load_encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime, runtime
 from impasto.style import Style, check_encoder, is_style, open_style
-from impasto.stylizer import OnStep, Step, Stylizer, blend
+from impasto.stylizer import OnStep, Step, Stylizer
 
 Source = media.Picture | Style
 """What a style comes from: a picture, or its moments."""

@@ -8,7 +8,7 @@ import math
 from pathlib import PurePath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 ColorMode = Literal["style", "luma", "match"]
 Quality = Literal["draft", "normal", "best"]
@@ -35,6 +35,11 @@ class StyleShare(BaseModel):
         return cls(source=source, weight=number)
 
 
+def _numbers(value: object) -> object:
+    """``1,0.5`` as numbers."""
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
 def _base(source: str) -> str:
     """The last part of a path, as text that can be encoded."""
     return PurePath(source).name.encode("utf-8", "replace").decode("utf-8") if source else source
@@ -53,8 +58,9 @@ class Recipe(BaseModel):
         Field(ge=1, le=100_000, description="Long side of the result, pixels [the photo's own]."),
     ] = None
     strength: Annotated[
-        float, Field(ge=0, le=1, description="0 is the photo, 1 lets the style take over.")
-    ] = 0.5
+        float | None,
+        Field(ge=0, le=1, description="0 is the photo, 1 the style's [the method's own]."),
+    ] = None
     style_scale: Annotated[
         float, Field(ge=0.5, le=2, description="Size of the strokes: 2 is twice as large.")
     ] = 1.0
@@ -80,6 +86,19 @@ class Recipe(BaseModel):
     optimizer: Annotated[Literal["adam", "lbfgs"], Field(description="What takes the steps.")] = (
         "adam"
     )
+
+    levels: Annotated[int, Field(ge=1, le=5, description="Deepest level, down to relu1_1.")] = 5
+    level_strengths: Annotated[
+        tuple[float, ...],
+        BeforeValidator(_numbers),
+        Field(description="Strength at each level, deepest first: 0.5,0.8,1,1,1; 0 leaves it out."),
+    ] = ()
+    floor: Annotated[
+        float, Field(ge=0, le=1, description="Least eigenvalue, as a share of the largest.")
+    ] = 1e-5
+    shrinkage: Annotated[
+        float, Field(ge=0, le=1, description="0 whitens fully, 1 channel by channel.")
+    ] = 0.0
 
     def embedded(self) -> str:
         """The Recipe as JSON for the inside of a picture: files by their names, without folders.

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from impasto import weights
+from impasto.codes import near_sizes
 from impasto.errors import BadInput, BadPicture, DamagedWeights, unknown
 from impasto.media import image as media
-from impasto.moments import Moments, TapMoments, average, moments
+from impasto.moments import Moments, TapMoments, about_mean, average, moments
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
 
 SIZES = (128, 256, 512, 1024)
@@ -101,7 +102,7 @@ class Style:
             f"{size}/{tap}/{part}": _compress(tensor)
             for size, taps in self.moments.items()
             for tap, m in taps.items()
-            for part, tensor in (("mean", m.mean), ("second", pack(m.second)))
+            for part, tensor in (("mean", m.mean), ("covariance", pack(m.covariance())))
         }
         config = {**self.about, "encoder": self.encoder}
         weights.write(path, tensors, weights.Header("style", self.name, config))
@@ -126,18 +127,6 @@ class Style:
         return cls(encoder, parts, header.name, about)
 
 
-def near_sizes(size: float, sizes: Iterable[int]) -> list[tuple[int, float]]:
-    """The sizes around ``size`` with their shares, even in the logarithm; at the ends only one."""
-    ordered = sorted(sizes)
-    size = min(max(size, ordered[0]), ordered[-1])
-    upper = next(s for s in ordered if s >= size)
-    lower = max(s for s in ordered if s <= size)
-    if upper == lower:
-        return [(upper, 1.0)]
-    share = math.log(size / lower) / math.log(upper / lower)
-    return [(lower, 1 - share), (upper, share)]
-
-
 @torch.no_grad()
 def _look(picture: Tensor, encoder: Encoder, size: int, mask: Tensor | None) -> TapMoments:
     seen = media.resize(picture, media.fit(picture.shape[-1], picture.shape[-2], size))
@@ -155,9 +144,9 @@ def _read_moments(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Moments]
         raise ValueError("its moments are missing or not finite")
     return {
         size: {
-            tap: Moments(
+            tap: about_mean(
                 tensors[f"{size}/{tap}/mean"].float(),
-                unpack(tensors[f"{size}/{tap}/second"].float()),
+                unpack(tensors[f"{size}/{tap}/covariance"].float()),
             )
             for tap in TAPS
         }
@@ -182,7 +171,10 @@ def unpack(packed: Tensor) -> Tensor:
 
 
 def _compress(tensor: Tensor) -> Tensor:
-    """Half precision where its range suffices; an error of 5e-4 is far below any style_error."""
+    """Half precision where its range suffices; an error of 5e-4 is far below any style_error.
+
+    It is the covariance that is rounded: a covariance from rounded raw moments is ten times worse.
+    """
     return tensor.half() if tensor.abs().max() < 6e4 else tensor
 
 

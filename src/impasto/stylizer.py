@@ -8,7 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from impasto.codes import Code, Region, coverage
 from impasto.errors import BadInput
+from impasto.media.color import to_linear, to_srgb
 from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
@@ -17,16 +19,13 @@ from impasto.style import Style
 Image = Tensor
 """A batch of pictures: (B, 3, H, W), float32, sRGB in [0, 1]."""
 
-Code = Mapping[str, Tensor]
-"""What a method needs to know of a style; blends by weighted mean, tensor by tensor."""
-
 
 @dataclass(frozen=True)
 class Can:
     """What a method is able to do; the command line and the tests read this."""
 
-    blend: bool = True
-    """Several styles at once."""
+    regions: bool = True
+    """Styles in masks by statistics; other methods paint the whole in each and mix in light."""
     steps: bool = False
     """Works in steps: previews, and an interruption keeps the best picture so far."""
     options: frozenset[str] = frozenset()
@@ -61,6 +60,8 @@ class Stylizer(nn.Module, ABC):
 
     name: ClassVar[str]
     paper: ClassVar[str]
+    strength: ClassVar[float]
+    """What the method looks best at when nothing else is asked for."""
     can: ClassVar[Can] = Can()
 
     @classmethod
@@ -73,14 +74,20 @@ class Stylizer(nn.Module, ABC):
         """What this method needs of ``style``; ``scale`` > 1 makes its strokes larger."""
 
     def stylize(
-        self, content: Image, code: Code, strength: float = 0.5, on_step: OnStep | None = None
+        self,
+        content: Image,
+        style: Code | Sequence[Region],
+        strength: float | None = None,
+        on_step: OnStep | None = None,
     ) -> Image:
         """The content in the style.  (B, 3, H, W), [0, 1]  ->  the same shape and range
 
-        strength: 0 is the content itself, 1 lets the style take over.
+        style: a Code, or several with the regions they are for
+        strength: 0 is the content itself, 1 lets the style take over; by default the method's own
 
         Raises BadInput for anything that is not such a tensor, or another strength.
         """
+        strength = self.strength if strength is None else strength
         if content.ndim != 4 or content.shape[1] != 3 or content.dtype != torch.float32:
             given = f"{tuple(content.shape)}, {content.dtype}"
             raise BadInput(f"A picture is a float32 tensor (B, 3, H, W) in [0, 1], not {given}.")
@@ -88,10 +95,26 @@ class Stylizer(nn.Module, ABC):
             raise BadInput(f"Strength is {strength}; it goes from 0 (the photo) to 1 (the style).")
         if strength == 0:
             return content.clone()
-        return self.paint(content, code, strength, on_step or _ignore)
+        regions = [Region(style)] if isinstance(style, Mapping) else list(style)
+        if self.can.regions or all(region.mask is None for region in regions):
+            return self.paint(content, regions, strength, on_step or _ignore)
+        return self._side_by_side(content, regions, strength, on_step or _ignore)
+
+    def _side_by_side(
+        self, content: Image, regions: Sequence[Region], strength: float, on_step: OnStep
+    ) -> Image:
+        """The whole picture in every style, mixed by the masks in linear light."""
+        light = to_linear(content) * (1 - coverage(regions, content))
+        for region in regions:
+            painted = self.paint(content, [Region(region.code)], strength, on_step)
+            mask = region.mask_like(content)
+            light = light + to_linear(painted) * (1.0 if mask is None else mask)
+        return to_srgb(light).clamp(0, 1)
 
     @abstractmethod
-    def paint(self, content: Image, code: Code, strength: float, on_step: OnStep) -> Image:
+    def paint(
+        self, content: Image, regions: Sequence[Region], strength: float, on_step: OnStep
+    ) -> Image:
         """What ``stylize`` does, once it is clear that there is something to do."""
 
     @abstractmethod
@@ -105,20 +128,3 @@ class Stylizer(nn.Module, ABC):
 
 def _ignore(step: Step) -> None:
     """What is told of a step when nobody listens."""
-
-
-def blend(codes: Sequence[Code], weights: Sequence[float]) -> Code:
-    """Weighted mean of codes, tensor by tensor; weights need not sum to 1 and may be negative.
-
-    Raises BadInput when the weights sum to zero or do not fit the codes.
-    """
-    if len(codes) != len(weights):
-        raise BadInput(f"{len(codes)} styles but {len(weights)} weights: give one for each.")
-    total = sum(weights)
-    if abs(total) < 1e-8:
-        raise BadInput("The weights of the styles sum to zero: raise one of them.")
-    shares = [weight / total for weight in weights]
-    return {
-        name: torch.stack([code[name] * w for code, w in zip(codes, shares, strict=True)]).sum(0)
-        for name in codes[0]
-    }

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from impasto.codes import Code, at, blend
 from impasto.losses import style_error
 from impasto.methods.gatys import (
     QUALITIES,
     Config,
     Gatys,
-    grams_at,
     odds,
     pyramid,
     texture,
@@ -25,7 +25,7 @@ from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style
-from impasto.stylizer import Code, Step, blend
+from impasto.stylizer import Step
 
 QUICK = Config(smallest=16, steps=(12, 8, 6), content={"relu4_1": 1.0}, variation=0.1)
 """Three scales on the 48 px photo, a fraction of a second."""
@@ -274,7 +274,7 @@ def simple(values: dict[int, float]) -> Code:
 )
 def test_grams_between_sizes(size: int, expected: float) -> None:
     """Exact at a size of the code, even in the logarithm between, clamped beyond."""
-    g = grams_at(simple({512: 6, 128: 1, 256: 2}), size)["relu1_1"]
+    g = at(simple({512: 6, 128: 1, 256: 2}), size)["relu1_1"]
     assert g.flatten().tolist() == pytest.approx([expected] * 4, rel=2e-3)
 
 
@@ -282,7 +282,7 @@ def test_grams_are_those_of_the_style(gatys: Gatys, encoder: Encoder) -> None:
     """Target and measurement read the same moments in two ways: they must agree."""
     style = Style.of(torch.rand(1, 3, 40, 280), encoder)
     for size in (50, 128, 170, 256, 900):
-        grams, looks = grams_at(gatys.encode(style), size), style.at(size)
+        grams, looks = at(gatys.encode(style), size), style.at(size)
         for tap in TAPS:
             torch.testing.assert_close(grams[tap], looks[tap].second, rtol=1e-4, atol=1e-5)
 
@@ -291,7 +291,7 @@ def test_scale_makes_strokes_larger(gatys: Gatys, encoder: Encoder) -> None:
     """Twice the stroke: a canvas of 128 is painted as the painting looks at 256."""
     style = Style.of(torch.rand(1, 3, 40, 280), encoder)
     for scale, canvas in ((2.0, 128), (0.5, 512), (1.0, 256)):
-        grams = grams_at(gatys.encode(style, scale), canvas)
+        grams = at(gatys.encode(style, scale), canvas)
         for tap in TAPS:
             assert torch.equal(grams[tap], style.moments[256][tap].second)
 
@@ -307,7 +307,7 @@ def full_style() -> Style:
 def test_target_and_measurement_agree(gatys: Gatys, scale: float, canvas: int) -> None:
     """style_error is measured against ``style.at``: the optimisation must aim at the same."""
     style = full_style()
-    aimed = grams_at(gatys.encode(style, scale), canvas)["relu3_1"]
+    aimed = at(gatys.encode(style, scale), canvas)["relu3_1"]
     assert torch.equal(aimed, style.at(canvas * scale)["relu3_1"].second)
 
 
@@ -318,7 +318,7 @@ def test_codes_of_small_and_large_paintings_blend(gatys: Gatys) -> None:
     mixed = blend([gatys.encode(small), gatys.encode(large)], [1, 1])
     for canvas in SIZES:
         expected = (128 + canvas) / 2
-        assert grams_at(mixed, canvas)["relu1_1"].flatten().tolist() == [expected] * 4
+        assert at(mixed, canvas)["relu1_1"].flatten().tolist() == [expected] * 4
 
 
 def test_cost_by_hand(encoder: Encoder, machine: Runtime) -> None:

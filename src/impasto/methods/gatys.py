@@ -13,7 +13,7 @@ processor has it.
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import Literal
@@ -21,14 +21,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from impasto.codes import Code, Region, at, coverage
 from impasto.losses import content_error, gram_error, total_variation
 from impasto.media.image import fit, resize
-from impasto.moments import gram
+from impasto.moments import gram, moments
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
-from impasto.style import SIZES, Style, near_sizes
-from impasto.stylizer import Can, Code, Cost, Image, OnStep, Step, Stylizer
+from impasto.style import SIZES, Style
+from impasto.stylizer import Can, Cost, Image, OnStep, Step, Stylizer
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,24 @@ TEXTURE_STEPS = (200, 150, 100)
 
 
 @dataclass(frozen=True)
+class Look:
+    """The Gram matrices that one region is optimised towards."""
+
+    grams: Mapping[str, Tensor]
+    weight: float
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    """The region by tap, (1, 1, h, w); empty: everywhere."""
+
+
+@dataclass(frozen=True)
 class Targets:
     """What one scale is optimised towards."""
 
     content: Mapping[str, Tensor]
-    grams: Mapping[str, Tensor]
-    style_weight: float
+    looks: tuple[Look, ...]
+    photo: Image
+    kept: Tensor | float = 0.0
+    """Share of ``photo`` that every pixel keeps, see ``codes.coverage``."""
 
 
 class Gatys(Stylizer):
@@ -79,6 +92,7 @@ class Gatys(Stylizer):
 
     name = "gatys"
     paper = "Gatys, Ecker & Bethge 2015, arXiv:1508.06576"
+    strength = 0.5
     can = Can(steps=True, options=frozenset({"init", "iterations", "quality", "optimizer"}))
 
     def __init__(self, encoder: Encoder, runtime: Runtime, config: Config | None = None) -> None:
@@ -104,7 +118,9 @@ class Gatys(Stylizer):
             for tap, m in style.at(size).items()
         }
 
-    def paint(self, content: Image, code: Code, strength: float, on_step: OnStep) -> Image:
+    def paint(
+        self, content: Image, regions: Sequence[Region], strength: float, on_step: OnStep
+    ) -> Image:
         """Optimise every picture of the batch.  (B, 3, H, W), [0, 1]  ->  the same"""
         height, width = content.shape[-2:]
         scales = pyramid(max(height, width), self.config)
@@ -116,7 +132,7 @@ class Gatys(Stylizer):
             start = self._grow(image, before, photo)
             if noise and done == 0:
                 start = torch.rand_like(photo)
-            targets = self._targets(photo, code, strength)
+            targets = self._targets(photo, regions, strength)
             for painted, losses in self._optimise(start, targets, steps):
                 image, done = painted, done + 1
                 on_step(Step(done, total, image, losses))
@@ -138,7 +154,8 @@ class Gatys(Stylizer):
         with torch.no_grad(), self.runtime.autocast():
             features = self.encoder(photo, {*TAPS, *self.config.content})
         content = {tap: features[tap] for tap in self.config.content}
-        targets = Targets(content, {tap: gram(features[tap]) for tap in TAPS}, 1.0)
+        look = Look({tap: gram(features[tap]) for tap in TAPS}, 1.0)
+        targets = Targets(content, (look,), photo)
         times = [time.perf_counter()]
         for _ in self._optimise(photo, targets, 4):
             times.append(time.perf_counter())
@@ -154,23 +171,25 @@ class Gatys(Stylizer):
         return larger
 
     @torch.no_grad()
-    def _targets(self, photo: Image, code: Code, strength: float) -> Targets:
+    def _targets(self, photo: Image, regions: Sequence[Region], strength: float) -> Targets:
         with self.runtime.autocast():
-            features = self.encoder(photo, self.config.content)
-        grams = {
-            tap: g.to(photo.device) for tap, g in grams_at(code, max(photo.shape[-2:])).items()
-        }
-        return Targets(features, grams, odds(strength))
+            features = self.encoder(photo, {*TAPS, *self.config.content})
+        looks = tuple(_look(region, features, photo, odds(strength)) for region in regions)
+        content = {tap: features[tap] for tap in self.config.content}
+        return Targets(content, looks, photo, 1 - coverage(regions, photo))
 
     def _loss(self, image: Image, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of all errors, and the errors by name.  Gatys et al. 2016, eq. (7)."""
         with self.runtime.autocast():
-            features = self.encoder(image, {*self.config.content, *targets.grams})
-        style = {t: gram_error(gram(features[t]), g) for t, g in targets.grams.items()}
-        content = {t: content_error(features[t], f) for t, f in targets.content.items()}
+            features = self.encoder(image, {*TAPS, *self.config.content})
+        style = {tap: image.new_zeros(len(image)) for tap in TAPS}
         loss = self.config.variation * total_variation(image)
-        for tap, error in style.items():
-            loss = loss + self.config.style[tap] * targets.style_weight * error
+        for look in targets.looks:
+            for tap, target in look.grams.items():
+                error = gram_error(_gram(features[tap], look.masks.get(tap)), target)
+                loss = loss + self.config.style[tap] * look.weight * error
+                style[tap] = style[tap] + error.detach() / len(targets.looks)
+        content = {t: content_error(features[t], f) for t, f in targets.content.items()}
         for tap, error in content.items():
             loss = loss + self.config.content[tap] * error
         errors = {f"style/{t}": e for t, e in style.items()}
@@ -200,6 +219,8 @@ class Gatys(Stylizer):
             optimiser.step(closure)  # type: ignore[arg-type]  # torch takes a Tensor too
             with torch.no_grad():
                 image.clamp_(0, 1)
+                if not isinstance(targets.kept, float):
+                    image.lerp_(targets.photo, targets.kept)
                 average.lerp_(image, 1 - self.config.keep)
                 unbiased = (average / (1 - self.config.keep**step)).clamp(0, 1)
             yield unbiased, {name: float(e.detach().mean()) for name, e in losses.items()}
@@ -237,14 +258,19 @@ def odds(strength: float) -> float:
     return (strength / (1 - strength)) ** 2
 
 
-def grams_at(code: Code, long_side: int) -> dict[str, Tensor]:
-    """The Gram matrices for a canvas of that size, mixed from the two nearest in the code."""
-    near = near_sizes(long_side, {int(key.split("/")[0]) for key in code})
-    taps = sorted({key.split("/")[1] for key in code})
-    return {
-        tap: torch.stack([code[f"{size}/{tap}"].float() * share for size, share in near]).sum(0)
-        for tap in taps
-    }
+def _gram(features: Tensor, mask: Tensor | None) -> Tensor:
+    return gram(features) if mask is None else moments(features, mask).second
+
+
+def _look(region: Region, features: Mapping[str, Tensor], photo: Image, weight: float) -> Look:
+    """What a region is optimised towards; it counts as much as it covers."""
+    code = at(region.code, max(photo.shape[-2:]))
+    grams = {tap: code[tap].to(photo.device) for tap in TAPS}
+    if region.mask is None:
+        return Look(grams, weight)
+    masks = {tap: region.mask_like(features[tap]) for tap in TAPS}
+    share = float(region.mask.mean())
+    return Look(grams, weight * share, {tap: m for tap, m in masks.items() if m is not None})
 
 
 def texture(encoder: Encoder, machine: Runtime, style: Style, size: int) -> Image:

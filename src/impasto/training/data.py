@@ -11,7 +11,6 @@ from impasto.media.image import read, resize
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"})
 
-
 HELD_OUT = 20
 """Every so many files of a folder are never trained on, but used to measure."""
 
@@ -29,6 +28,16 @@ def list_pictures(folder: Path) -> list[Path]:
             f"No pictures in {str(folder)!r} (looked for {', '.join(sorted(SUFFIXES))})."
         )
     return paths
+
+
+def training_files(folder: Path) -> list[Path]:
+    """The pictures of ``folder`` that are trained on."""
+    return [path for number, path in enumerate(list_pictures(folder)) if number % HELD_OUT]
+
+
+def held_out(folder: Path) -> list[Path]:
+    """The pictures of ``folder`` that are only measured on."""
+    return list_pictures(folder)[::HELD_OUT]
 
 
 class Crops(Dataset[Tensor]):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.networks.encoders import SHAPES, TAPS, Encoder, normalise
 from impasto.runtime import Runtime
-from impasto.training.data import HELD_OUT, Crops, list_pictures
+from impasto.training.data import Crops, training_files
 from impasto.training.distill import (
     HINTS,
     Census,
@@ -82,8 +82,8 @@ class EncoderTask:
         torch.manual_seed(recipe.schedule.seed)
         self.module = runtime.place(Student(Encoder(SHAPES[recipe.name], recipe.name), teachers))
         self.teachers = runtime.place(teachers)
-        self.photos = _training_files(data / "photos")
-        self.paintings = _training_files(data / "paintings")
+        self.photos = training_files(data / "photos")
+        self.paintings = training_files(data / "paintings")
         self.visits = Visits(recipe.visits, self.stage(0).size, runtime.device)
         self.census = Census(self.module)
         self.teachers.measure(self._batch(self.paintings, 0), TAPS + HINTS)
@@ -125,7 +125,3 @@ class EncoderTask:
         fired = self.census.fired
         fired.update({layer: state[layer] for layer in fired})
         self.visits.load_state_dict({k: v for k, v in state.items() if k not in fired})
-
-
-def _training_files(folder: Path) -> list[Path]:
-    return [path for number, path in enumerate(list_pictures(folder)) if number % HELD_OUT]

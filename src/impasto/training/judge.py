@@ -17,7 +17,7 @@ from impasto.moments import gram
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.runtime import Runtime
 from impasto.style import Style
-from impasto.training.data import HELD_OUT, Crops, list_pictures
+from impasto.training.data import Crops, held_out
 from impasto.training.distill import Student, relative_error
 from impasto.training.encoder import EncoderRecipe
 from impasto.training.teachers import Teachers
@@ -40,7 +40,7 @@ def r2(
 ) -> dict[str, float]:
     """Share of the teacher's variance explained per tap, on pictures that were never trained on."""
     folders = (data / "photos", data / "paintings")
-    crops = Crops([p for folder in folders for p in list_pictures(folder)[::HELD_OUT]], 192, seed=1)
+    crops = Crops([p for folder in folders for p in held_out(folder)], 192, seed=1)
     images = runtime.tensor(torch.stack([crops[i] for i in range(count)]))
     theirs = teachers.targets(images, TAPS)
     return {

@@ -22,7 +22,7 @@ class Optimiser:
 
     def __init__(self, weights: Iterable[nn.Parameter], decay: float) -> None:
         every = list(weights)
-        self.filters = [w for w in every if w.ndim == 4 and w.shape[-1] > 1]
+        self.filters = [w for w in every if w.ndim == 4 and w.shape[-1] > 1 and w.shape[0] > 3]
         rest = [w for w in every if not any(w is f for f in self.filters)]
         self.matrices = [nn.Parameter(_matrix(w.detach()).clone()) for w in self.filters]
         self.optimisers: dict[str, torch.optim.Optimizer] = {}

@@ -1,20 +1,40 @@
 """A training recipe from its TOML file to a weights file with its card."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from impasto import weights
 from impasto.config import validate
 from impasto.errors import unknown
 from impasto.files import replacing, writing
-from impasto.networks.encoders import Encoder
 from impasto.runtime import Runtime
-from impasto.training.encoder import EncoderRecipe, EncoderTask, finished
-from impasto.training.judge import card, check_gallery, judge, r2
+from impasto.training import adain, encoder, judge, wct
 from impasto.training.loop import Progress, train
 
-KINDS = ("encoder",)
+
+@dataclass(frozen=True)
+class Job:
+    """What a recipe is trained with."""
+
+    settings: Mapping[str, Any]
+    data: Path
+    teacher: Path
+    run: Path
+    runtime: Runtime
+    on_progress: Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves: the network, what its header says, and its card."""
+
+    module: nn.Module
+    header: weights.Header
+    card: str
 
 
 def train_recipe(
@@ -37,33 +57,61 @@ def train_recipe(
     kind = str(settings.get("kind", "encoder"))
     if kind not in KINDS:
         raise unknown("kind of recipe", kind, KINDS)
-    recipe = validate(EncoderRecipe, settings)
-    path = output or run / weights.file_name("encoder", recipe.name)
+    path = output or run / f"{run.name}.safetensors"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    check_gallery(data / "gallery")
-    task = EncoderTask(recipe, data, teacher, runtime)
-    student = train(task, recipe.schedule, run, runtime, on_progress)
-    encoder = finished(student, task)
-    metrics = {
-        "r2": r2(student, task.teachers, data, runtime),
-        **judge(encoder, task.teachers.slim, data / "gallery", runtime, run / "judged.png"),
-    }
-    header = _header(recipe, encoder, metrics)
-    weights.write(path, {key: t.half() for key, t in encoder.state_dict().items()}, header)
+    trained = KINDS[kind](Job(settings, data, teacher, run, runtime, on_progress))
+    tensors = {key: t.half().cpu() for key, t in trained.module.state_dict().items()}
+    weights.write(path, tensors, trained.header)
     with replacing(path.with_suffix(".md")) as file:
-        file.write(card(recipe, metrics, len(task.photos), len(task.paintings)).encode())
+        file.write(trained.card.encode())
     return path
 
 
-def _header(recipe: EncoderRecipe, encoder: Encoder, metrics: Mapping[str, Any]) -> weights.Header:
-    shape = {"channels": list(encoder.shape.channels), "convs": list(encoder.shape.convs)}
-    return weights.Header(
-        kind="encoder",
-        name=recipe.name,
-        config=shape,
-        recipe=recipe.model_dump_json(),
-        license="MIT",
-        source="trained by this recipe from random weights",
-        metrics=metrics,
-    )
+def _encoder(job: Job) -> Trained:
+    recipe = validate(encoder.EncoderRecipe, job.settings)
+    judge.check_gallery(job.data / "gallery")
+    task = encoder.EncoderTask(recipe, job.data, job.teacher, job.runtime)
+    student = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
+    network = encoder.finished(student, task)
+    sheet = job.run / "judged.png"
+    metrics = {
+        "r2": judge.r2(student, task.teachers, job.data, job.runtime),
+        **judge.judge(network, task.teachers.slim, job.data / "gallery", job.runtime, sheet),
+    }
+    shape = {"channels": list(network.shape.channels), "convs": list(network.shape.convs)}
+    header = _header("encoder", recipe.name, shape, recipe.model_dump_json(), metrics)
+    card = judge.card(recipe, metrics, len(task.photos), len(task.paintings))
+    return Trained(network, header, card)
+
+
+def _wct(job: Job) -> Trained:
+    recipe = validate(wct.WctRecipe, job.settings)
+    task = wct.WctTask(recipe, job.data, job.runtime)
+    decoders = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
+    sheet = job.run / "rebuilt.png"
+    metrics = {"psnr": wct.reconstruction(decoders, task.encoder, job.data, job.runtime, sheet)}
+    config = {"encoder": recipe.encoder, "width": recipe.width}
+    header = _header("wct", recipe.encoder, config, recipe.model_dump_json(), metrics)
+    return Trained(decoders, header, wct.card(recipe, metrics, len(task.paths)))
+
+
+def _adain(job: Job) -> Trained:
+    recipe = validate(adain.AdainRecipe, job.settings)
+    judge.check_gallery(job.data / "gallery")
+    task = adain.AdainTask(recipe, job.data, job.teacher, job.runtime)
+    decoder = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
+    metrics: dict[str, Any] = {}
+    config = {"encoder": recipe.encoder, "width": recipe.width}
+    header = _header("adain", recipe.encoder, config, recipe.model_dump_json(), metrics)
+    return Trained(nn.ModuleDict({adain.TAP: decoder}), header, "")
+
+
+def _header(
+    kind: str, name: str, config: Mapping[str, Any], recipe: str, metrics: Mapping[str, Any]
+) -> weights.Header:
+    source = "trained by this recipe from random weights"
+    return weights.Header(kind, name, config, recipe, "MIT", source, metrics)
+
+
+KINDS: Mapping[str, Callable[[Job], Trained]] = {"encoder": _encoder, "adain": _adain, "wct": _wct}

@@ -1,0 +1,94 @@
+"""Decoders: the mirror of an encoder up to one tap, from features back to a picture.
+
+As in Huang & Belongie 2017, arXiv:1703.06868, and Li et al. 2017, arXiv:1705.08086: every max pool
+becomes nearest upsampling, padding is by reflection, there is no normalisation, and the last
+convolution has no ReLU.
+"""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from impasto import weights
+from impasto.errors import DamagedWeights, MissingWeights, UnknownName, unknown
+from impasto.networks.encoders import TAPS, Encoder, Shape
+from impasto.networks.padding import pad
+
+
+class Decoder(nn.Module):
+    """Features of ``tap`` in, a picture out: the encoder's convolutions in reverse order.
+
+    ``width`` multiplies the channels between, but those at full size, which cost the most and
+    gain the least; 1 is the mirror.
+    """
+
+    def __init__(self, shape: Shape, tap: str, width: float = 1.0) -> None:
+        super().__init__()
+        if tap not in TAPS:
+            raise unknown("tap", tap, TAPS)
+        self.tap = tap
+        self.convs = nn.ModuleDict()
+        layers = [layer for layer in shape.layers() if f"relu{layer[0]}" <= tap]
+        for name, outputs, inputs in reversed(layers):
+            first, block = f"relu{name}" == tap, int(name[0])
+            below = block - 1 if name.endswith("_1") else block
+            conv = nn.Conv2d(
+                inputs if first else _scaled(inputs, block, width),
+                _scaled(outputs, below, width),
+                3,
+            )
+            last = name == "1_1"
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="linear" if last else "relu")
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
+            self.convs[name] = conv
+
+    def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """The picture of ``size`` that has these features; not clamped.
+
+        features: (B, C, ceil(H / 2^(block-1)), ...)  ->  (B, 3, H, W), RGB about [0, 1]
+        """
+        x = features
+        for name, conv in self.convs.items():
+            x = conv(pad(x))  # (B, 3, H, W) at the end
+            if name == "1_1":
+                break
+            x = F.relu(x)
+            if name.endswith("_1"):
+                height, width = (_at_block(side, int(name[0]) - 1) for side in size)
+                x = F.interpolate(x, scale_factor=2, mode="nearest")[..., :height, :width]
+        return x
+
+
+def _scaled(channels: int, block: int, width: float) -> int:
+    return round(channels * width) if block > 1 else channels
+
+
+def _at_block(side: int, block: int) -> int:
+    """The side of the features of a block, for a picture with that side (pools round up)."""
+    return math.ceil(side / (1 << (block - 1)))
+
+
+def load_decoders(kind: str, encoder: Encoder) -> nn.ModuleDict:
+    """The decoders that were trained for a method on that encoder, by tap.
+
+    Raises MissingWeights when there are none for this encoder, DamagedWeights when the file is not
+    what it was.
+    """
+    try:
+        path = weights.find(kind, encoder.name)
+    except (MissingWeights, UnknownName) as error:
+        raise MissingWeights(
+            f"There are no decoders of {kind} for the encoder {encoder.name!r}. Train them with "
+            f"recipes/{kind}-compact.toml after setting encoder = {encoder.name!r} in it."
+        ) from error
+    tensors, header = weights.read(path)
+    width = float(header.config.get("width", 1.0))
+    taps = sorted({key.split(".")[0] for key in tensors})
+    try:
+        decoders = nn.ModuleDict({tap: Decoder(encoder.shape, tap, width) for tap in taps})
+        decoders.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    except (RuntimeError, UnknownName) as error:
+        raise DamagedWeights(f"{path} does not fit the encoder {encoder.name!r}.") from error
+    return decoders.requires_grad_(False).eval()

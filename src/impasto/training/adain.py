@@ -1,0 +1,132 @@
+"""The task of ``recipes/adain-compact.toml``: the decoder of AdaIN.
+
+Huang & Belongie 2017, arXiv:1703.06868, eq. (11)-(13): the decoded picture's features should be the
+output t of AdaIN (content), and their mean and standard deviation at four taps those of the
+painting (style). Weights as in the authors' code: squared errors averaged over the features for
+content, *summed* over channels times 0.1 for style, so deep taps count more.
+
+Differs: the style is compared in VGG-19's channels, through the slim teacher, not in the small
+encoder's; a quarter of the pairs are a photo with itself and have to come back as they were.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from impasto.methods.adain import TAP, adain
+from impasto.moments import EPS, mean_std, moments
+from impasto.networks.decoders import Decoder
+from impasto.networks.encoders import TAPS, load_encoder
+from impasto.runtime import Runtime
+from impasto.training.data import training_files
+from impasto.training.decoders import DecoderRecipe, crops, pixel_error
+from impasto.training.teachers import Teachers
+
+STYLE_TAPS = TAPS[:4]
+
+Statistics = Mapping[str, tuple[Tensor, Tensor]]
+"""Mean and standard deviation per tap, each (B, C)."""
+
+
+class AdainRecipe(DecoderRecipe):
+    """How the decoder of AdaIN is trained."""
+
+    kind: Literal["adain"] = "adain"
+    content: float = Field(1.0, ge=0)
+    style: float = Field(0.1, ge=0)
+    reconstruction: float = Field(5.0, ge=0)
+    """Weight of the relative error of the pixels where the style is the photo itself."""
+    judge: Literal["teacher", "encoder"] = "teacher"
+    """Through whose eyes the style is compared."""
+
+
+class AdainTask:
+    """Batches and losses for the loop."""
+
+    def __init__(self, recipe: AdainRecipe, data: Path, teacher: Path, runtime: Runtime) -> None:
+        self.recipe, self.runtime = recipe, runtime
+        self.encoder = runtime.place(load_encoder(recipe.encoder))
+        self.teachers = runtime.place(Teachers(teacher)) if recipe.judge == "teacher" else None
+        torch.manual_seed(recipe.schedule.seed)
+        self.module = runtime.place(Decoder(self.encoder.shape, TAP, recipe.width))
+        self.photos = training_files(data / "photos")
+        self.paintings = training_files(data / "paintings")
+
+    def losses(self, step: int) -> dict[str, Tensor]:
+        """Content, style per tap, and reconstruction of the pairs that are a photo with itself."""
+        recipe, seed = self.recipe, self.recipe.schedule.seed
+        photos = crops(self.photos, recipe, step, self.runtime, seed)
+        paintings = crops(self.paintings, recipe, step, self.runtime, seed + 1)
+        same = max(1, len(photos) // 4)
+        styles = torch.cat([photos[:same], recolored(paintings[same:])])
+        with self.runtime.autocast():
+            with torch.no_grad():
+                features = self.encoder(torch.cat([photos, styles]), (TAP,))[TAP]
+                own, theirs = features.chunk(2)
+                mean, std = mean_std(theirs)
+                target = adain(own, {"mean": mean, "std": std})
+                wanted = self._statistics(styles)
+            painted = self.module(target, photos.shape[-2:])
+            again = self.encoder(painted, (TAP,))[TAP]
+            seen = self._statistics(painted)
+        losses = {"content": recipe.content * (again.float() - target).square().mean()}
+        for tap in STYLE_TAPS:
+            losses[f"style/{tap}"] = recipe.style * style_distance(seen[tap], wanted[tap])
+        error = pixel_error(painted[:same], photos[:same])
+        return losses | {"reconstruction": recipe.reconstruction * error}
+
+    def _statistics(self, images: Tensor) -> Statistics:
+        if self.teachers is None:
+            return {t: mean_std(f) for t, f in self.encoder(images, STYLE_TAPS).items()}
+        return {
+            tap: mapped(features, self.teachers.aux[tap])
+            for tap, features in self.teachers.slim(images, STYLE_TAPS).items()
+        }
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Nothing: every step is a function of its number."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to put back."""
+
+
+def mapped(features: Tensor, maps: nn.Module) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of ``maps(features)``, from the features' moments alone.
+
+    features: (B, C, H, W); maps: a 1 x 1 convolution to D channels  ->  (B, D), (B, D)
+    """
+    assert isinstance(maps, nn.Conv2d) and maps.bias is not None
+    m, matrix = moments(features), maps.weight.flatten(1)  # (D, C)
+    with torch.autocast(features.device.type, enabled=False):
+        mean = m.mean @ matrix.mT + maps.bias  # (B, D)
+        variance = ((matrix @ m.covariance()) * matrix).sum(2)  # (B, D)
+    return mean, (variance.clamp_min(0) + EPS).sqrt()
+
+
+def style_distance(seen: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor]) -> Tensor:
+    """Squared distance of means and of deviations, summed over channels.  ->  scalar"""
+    parts = [(a - b).square().sum(1).mean() for a, b in zip(seen, wanted, strict=True)]
+    return parts[0] + parts[1]
+
+
+@torch.no_grad()
+def recolored(images: Tensor) -> Tensor:
+    """Half of the pictures in other colours: channels swapped, or another contrast and light.
+
+    images: (B, 3, H, W), [0, 1]  ->  the same
+    """
+    out = []
+    for image in images:
+        kind = int(torch.randint(4, ()))
+        if kind == 0:
+            image = image[torch.randperm(3).to(image.device)]
+        elif kind == 1:
+            gamma = torch.exp2(torch.rand(3, 1, 1) * 2 - 1).to(image)  # from 1/2 to 2
+            image = image**gamma
+        out.append(image)
+    return torch.stack(out)
