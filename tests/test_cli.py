@@ -64,6 +64,18 @@ def test_mix_of_two_styles_and_a_style_file(photo_file: Path, tmp_path: Path) ->
     assert (tmp_path / "cat.own+udnie.png").exists()
 
 
+def test_masks_alone_and_beside_a_style(photo_file: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "sky=blue.png"
+    media.write(torch.ones(1, 3, 24, 20), mask)
+    arguments = ("--mask", f"{mask}=udnie", "--mask", f"{mask}=the-scream:0.5", "--feather", "3")
+    result = run("stylize", photo_file, *arguments, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "cat.udnie+the-scream.png").exists()
+    result = run("stylize", photo_file, "-s", "udnie", "--mask", f"{mask}=udnie", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "cat.udnie.png").exists()
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
@@ -80,7 +92,13 @@ def test_mix_of_two_styles_and_a_style_file(photo_file: Path, tmp_path: Path) ->
         (("-s", "udnie", "--device", "tpu"), 2, "auto, cpu, cuda, mps"),
         (("-s", "nothing.jpg"), 3, "nothing.jpg"),
         (("-s", "udnie", "--encoder", "vgg19"), 5, "impasto weights pull vgg19"),
-        ((), 2, "--style"),
+        ((), 2, "No style given"),
+        (("-s", "udnie", "--levels", "3"), 2, "--levels: gatys has no such control"),
+        (("--mask", "sky.png"), 2, "write REGION.png=STYLE"),
+        (("--mask", "sky.png=udnie:0"), 2, "must be above 0"),
+        (("--mask", "none.png=udnie"), 3, "none.png"),
+        (("--mask", "alpha=udnie"), 2, "nothing in this photo is transparent"),
+        (("--mask", "alpha=udnie", "--feather", "30"), 2, "less than or equal to 20"),
     ],
 )
 def test_mistakes_get_one_line_and_the_right_exit_code(

@@ -79,6 +79,40 @@ def test_output_is_checked_before_the_work(photo_file: Path, tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png"]
 
 
+def test_notices_are_events(
+    photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A smaller picture, a stretched mask: said after the estimate, before the work."""
+    monkeypatch.setattr("impasto.estimate.PATIENCE", 1e-9)
+    monkeypatch.setattr("impasto.estimate.REHEARSAL", 40)
+    mask = tmp_path / "mask.png"
+    media.write(torch.ones(1, 3, 20, 80), mask)
+    events: list[Event] = []
+    asked = recipe(photo=str(photo_file), size=None, masks=f"{mask}=udnie")
+    stylize_file(asked, tmp_path / "out.png", events.append)
+    kinds = [event["event"] for event in events]
+    assert kinds == ["estimate", "notice", "notice", "step", "step", "step", "done"]
+    small, stretched = (str(event["text"]) for event in events[1:3])
+    assert "instead of the photo's 48 px" in small and "stretched" in stretched
+
+
+def test_transparency_is_a_mask(tmp_path: Path) -> None:
+    """What is opaque is painted; what is not keeps its colours and stays hidden."""
+    picture = Image.new("RGBA", (40, 30), (200, 100, 50, 0))
+    picture.paste((10, 200, 50, 255), (0, 0, 20, 30))
+    picture.save(tmp_path / "in.png")
+    asked = recipe(
+        photo=str(tmp_path / "in.png"), styles=(), masks="alpha=udnie", size=40, feather=0
+    )
+    stylize_file(asked, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.getpixel((38, 15)) == (200, 100, 50, 0)
+        assert out.getpixel((2, 15)) != (10, 200, 50, 255)
+    written = media.read(tmp_path / "out.png").recipe
+    assert written is not None
+    assert Recipe.model_validate_json(written).masks == asked.masks
+
+
 def test_transparency_comes_back(tmp_path: Path) -> None:
     picture = Image.new("RGBA", (40, 30), (200, 100, 50, 0))
     picture.paste((10, 200, 50, 255), (0, 0, 20, 30))

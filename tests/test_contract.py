@@ -177,7 +177,9 @@ def test_rehearsal_runs(
     """It times a pass without a style, and leaves nothing behind."""
     stylizer = make(name, encoder, machine)
     before = photo.clone()
-    assert 0 < stylizer.rehearse(photo) < 60  # seconds
+    one_pass = stylizer.rehearse(photo)
+    one_pass()
+    one_pass()
     assert torch.equal(photo, before)
     fresh = make(name, encoder, machine)
     assert torch.equal(paint(stylizer, photo, style), paint(fresh, photo, style))

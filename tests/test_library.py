@@ -65,11 +65,60 @@ def test_weights_of_a_mix(photo: torch.Tensor) -> None:
         impasto.stylize(photo, ["great-wave", "the-scream"], weights=[1])
 
 
+def test_masks_of_every_kind(photo: torch.Tensor, tmp_path: Path) -> None:
+    """A file, an array of booleans and a tensor are the same mask; the rest is the photo."""
+    height, width = photo.shape[-2:]
+    inside = np.zeros((height, width), bool)
+    inside[:, : width // 2] = True
+    Image.fromarray(inside.astype(np.uint8) * 255).save(tmp_path / "mask.png")
+    settings = {"iterations": 2, "feather": 0}
+    path = tmp_path / "mask.png"
+    masks = (
+        f"{path}=udnie:2",
+        (path, "udnie"),
+        (inside, "udnie", 3),
+        (torch.tensor(inside), "udnie"),
+    )
+    outs = [impasto.stylize(photo, masks=[mask], **settings) for mask in masks]
+    assert all(torch.equal(outs[0], out) for out in outs[1:])
+    assert torch.equal(outs[0][..., width // 2 :], photo[..., width // 2 :])
+    assert not torch.equal(outs[0], photo)
+    own = impasto.Style.of(photo.flip(3), name="mine")
+    two = impasto.stylize(photo, own, masks=[(inside, photo.flip(2)), (~inside, own)], **settings)
+    assert not torch.equal(two, outs[0])
+
+
+def test_alpha_of_the_photo_as_the_mask(photo: torch.Tensor) -> None:
+    pixels = photo[0].permute(1, 2, 0).numpy()
+    alpha = np.ones_like(pixels[..., :1])
+    alpha[:, 20:] = 0
+    out = impasto.stylize(
+        np.concatenate([pixels, alpha], 2), masks=[("alpha", "udnie")], iterations=2, feather=0
+    )
+    assert np.array_equal(out[:, 20:, :3], pixels[:, 20:]) and np.array_equal(out[..., 3:], alpha)
+    assert not np.allclose(out[:, :20, :3], pixels[:, :20])
+
+
+@pytest.mark.parametrize("masks", [[("x.png",)], [3], [("x.png", "udnie", 1, 2)]])
+def test_what_is_no_mask(photo: torch.Tensor, masks: list[object]) -> None:
+    with pytest.raises(BadInput, match=r"A mask is 'REGION\.png=STYLE'"):
+        impasto.stylize(photo, masks=masks)  # type: ignore[call-overload]
+
+
+def test_notices_are_warnings(photo: torch.Tensor) -> None:
+    with pytest.warns(UserWarning, match=r"Weights 5, -4 lead too far away.*taken as 2, -1"):
+        impasto.stylize(photo, ["great-wave", "the-scream"], weights=[5, -4], **QUICK)
+
+
 def test_bad_settings_are_explained(photo: torch.Tensor) -> None:
     with pytest.raises(UnknownName, match=r"Unknown setting 'strenght'. Did you mean 'strength'"):
         impasto.stylize(photo, "great-wave", strenght=1)
     with pytest.raises(BadInput, match="strength"):
         impasto.stylize(photo, "great-wave", strength=float("nan"))
+    with pytest.raises(BadInput, match="No style given"):
+        impasto.stylize(photo)
+    with pytest.raises(BadInput, match="--levels: gatys has no such control"):
+        impasto.stylize(photo, "great-wave", levels=3)
 
 
 def test_load_gives_a_method(photo: torch.Tensor) -> None:

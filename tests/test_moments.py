@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto import moments as module
-from impasto.moments import Moments, average, gram, moments
+from impasto.moments import EPS, Moments, about_mean, average, gram, mean_std, moments
 
 
 def features(*shape: int, seed: int = 0) -> Tensor:
@@ -256,3 +256,76 @@ def test_rounding_below_zero_is_no_spread() -> None:
 def test_moving_keeps_the_values() -> None:
     a = moments(features(1, 2, 3, 3))
     assert_same(a.to(torch.device("cpu")), a)
+
+
+# --- mean and deviation alone ---
+
+
+def test_mean_std_are_those_of_numpy() -> None:
+    f = features(2, 4, 6, 7)
+    mean, std = mean_std(f)
+    rows = f.flatten(2).double().numpy()
+    np.testing.assert_allclose(mean, rows.mean(axis=2), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(std, np.sqrt(rows.var(axis=2) + EPS), rtol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_mean_std_are_read_off_the_moments_too(masked: bool) -> None:
+    """A style is stored as moments, the photo's statistics are taken directly: one thing."""
+    f, mask = features(2, 3, 6, 5), torch.rand(2, 1, 12, 10) if masked else None
+    mean, std = mean_std(f, mask)
+    m = moments(f, mask)
+    torch.testing.assert_close(mean, m.mean)
+    torch.testing.assert_close(std, (m.std().square() + EPS).sqrt(), rtol=1e-4, atol=1e-5)
+
+
+def test_mean_std_under_a_mask_are_those_of_the_part() -> None:
+    f = features(1, 3, 6, 8)
+    mask = torch.zeros(1, 1, 6, 8)
+    mask[..., 1:4, 2:7] = 1
+    torch.testing.assert_close(mean_std(f, mask), mean_std(f[..., 1:4, 2:7]))
+
+
+def test_mean_std_under_a_soft_mask_by_hand() -> None:
+    """0 and 4 in shares of 3 : 1 have mean 1 and variance 3."""
+    f = torch.tensor([0.0, 4.0]).reshape(1, 1, 1, 2)
+    mean, std = mean_std(f, torch.tensor([0.75, 0.25]).reshape(1, 1, 1, 2))
+    assert mean.item() == pytest.approx(1)
+    assert std.item() == pytest.approx((3 + EPS) ** 0.5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_small_spread_about_a_large_mean_is_seen(masked: bool) -> None:
+    """The difference of two large squares would be all rounding."""
+    f = features(1, 2, 20, 20) * 0.1
+    mean, std = mean_std(f + 1000, torch.ones(1, 1, 20, 20) if masked else None)
+    torch.testing.assert_close(std, mean_std(f)[1], rtol=2e-3, atol=0)
+    torch.testing.assert_close(mean, mean_std(f)[0] + 1000)
+
+
+@pytest.mark.parametrize("mask", [None, torch.ones(1, 1, 3, 3), torch.zeros(1, 1, 3, 3)])
+def test_flat_features_and_empty_masks_can_be_divided_by(mask: Tensor | None) -> None:
+    f = torch.full((1, 2, 3, 3), 5.0, requires_grad=True)
+    mean, std = mean_std(f, mask)
+    (gradient,) = torch.autograd.grad(std.sum() + mean.sum(), f)
+    assert std.min() >= EPS**0.5
+    assert all(tensor.isfinite().all() for tensor in (mean, std, gradient))
+
+
+def test_mean_std_are_float32() -> None:
+    mean, std = mean_std(torch.full((1, 2, 300, 300), 300.0, dtype=torch.float16))
+    assert mean.dtype == std.dtype == torch.float32
+    assert mean.tolist() == [[300, 300]]
+
+
+def test_about_mean_by_hand() -> None:
+    """The variance is 1 and 4 about the means 2 and 3: raw squares are 5 and 13."""
+    m = about_mean(torch.tensor([[2.0, 3.0]]), torch.tensor([[[1.0, -1.0], [-1.0, 4.0]]]))
+    assert m.mean.tolist() == [[2, 3]]
+    assert m.second.tolist() == [[[5, 5], [5, 13]]]
+
+
+def test_about_mean_is_the_way_back() -> None:
+    """Style files hold covariances: what is read is what was written."""
+    m = moments(features(2, 4, 5, 6))
+    assert_same(about_mean(m.mean, m.covariance()), m)

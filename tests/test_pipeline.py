@@ -7,10 +7,19 @@ import torch
 
 from impasto.errors import BadInput, BadPicture, MissingWeights, UnknownName
 from impasto.media.image import Picture
-from impasto.pipeline import Interrupted, figures, paint, prepare, read_style
+from impasto.networks.encoders import Encoder
+from impasto.pipeline import Interrupted, figures, paint, prepare
 from impasto.recipe import Recipe
+from impasto.sources import read_style
 from impasto.style import Style
 from impasto.stylizer import Step
+
+
+@pytest.fixture
+def tiny(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything looks through the tiny encoder."""
+    monkeypatch.setattr("impasto.pipeline.load_encoder", lambda name: encoder)
+    monkeypatch.setattr("impasto.estimate.REHEARSAL", 32)
 
 
 def recipe(**settings: object) -> Recipe:
@@ -39,8 +48,53 @@ def test_size_is_capped_only_where_it_was_not_asked_for(
     monkeypatch.setattr("impasto.estimate.PATIENCE", 1e-9)
     monkeypatch.setattr("impasto.estimate.REHEARSAL", 32)
     own = max(photo.shape[-2:])
-    assert prepare(recipe(size=None), photo).estimate.size < own
-    assert prepare(recipe(size=own), photo).estimate.size == own
+    shrunk, whole = prepare(recipe(size=None), photo), prepare(recipe(size=own), photo)
+    assert shrunk.estimate.size < own and whole.estimate.size == own
+    (notice,) = shrunk.notices
+    assert f"instead of the photo's {own} px" in notice and whole.notices == ()
+
+
+@pytest.mark.usefixtures("decoders")
+@pytest.mark.parametrize(("method", "own"), [("gatys", 0.5), ("adain", 1.0), ("wct", 0.6)])
+def test_the_strength_of_the_method_is_written_down(
+    photo: torch.Tensor, tiny: None, method: str, own: float
+) -> None:
+    """What is in the picture must make the same picture when the default has changed."""
+    given = {"x": Picture(photo)}
+    settings = {"method": method, "encoder": "tiny", "styles": ("x",), "iterations": None}
+    assert prepare(recipe(**settings), photo, given).recipe.strength == own
+    assert prepare(recipe(**settings, strength=0.1), photo, given).recipe.strength == 0.1
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "value", "having"),
+    [
+        ("gatys", "levels", 3, "wct"),
+        ("gatys", "level_strengths", (1.0,) * 5, "wct"),
+        ("wct", "init", "noise", "gatys"),
+        ("adain", "iterations", 3, "gatys"),
+        ("adain", "floor", 0.1, "wct"),
+    ],
+)
+def test_controls_of_other_methods_are_refused(
+    photo: torch.Tensor, method: str, field: str, value: object, having: str
+) -> None:
+    """Taken and ignored, a control would look as if it did nothing."""
+    flag = f"--{field.replace('_', '-')}"
+    words = f"^{flag}: {method} has no such control. Methods that have it: {having}.$"
+    given = {"styles": ("udnie",), "method": method, field: value}
+    with pytest.raises(BadInput, match=words):
+        prepare(Recipe.model_validate(given), photo)
+
+
+@pytest.mark.usefixtures("decoders")
+def test_controls_of_other_methods_at_their_defaults_are_fine(
+    photo: torch.Tensor, tiny: None
+) -> None:
+    """A Recipe read from a picture lists them all."""
+    settings = {"method": "adain", "encoder": "tiny", "styles": ("x",), "iterations": None}
+    listed = recipe(**settings).model_dump()
+    prepare(Recipe.model_validate(listed), photo, {"x": Picture(photo)})
 
 
 def test_strength_zero_is_the_photo(photo: torch.Tensor) -> None:
@@ -117,7 +171,7 @@ def test_what_is_transparent_in_a_style_does_not_count(photo: torch.Tensor) -> N
     picture = torch.cat([seen, hidden], 3)
 
     def distance(source: Picture) -> float:
-        style = prepare(recipe(styles=("x",)), photo, {"x": source}).styles[0]
+        style = prepare(recipe(styles=("x",)), photo, {"x": source}).parts[0].styles[0]
         difference = style.at(64)["relu1_1"].mean - half.at(64)["relu1_1"].mean
         return float(difference.norm())
 

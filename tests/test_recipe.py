@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from impasto.config import validate
 from impasto.errors import BadInput, UnknownName
-from impasto.recipe import Recipe, StyleShare
+from impasto.recipe import MaskShare, Recipe, StyleShare
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,64 @@ from impasto.recipe import Recipe, StyleShare
 def test_style_with_weight(text: str, source: str, weight: float) -> None:
     """The weight is what stands behind the last colon, if it is a number; else it is a name."""
     assert StyleShare.parse(text) == StyleShare(source=source, weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("text", "mask", "style", "weight"),
+    [
+        ("sky.png=udnie", "sky.png", "udnie", 1.0),
+        ("alpha=udnie:0.5", "alpha", "udnie", 0.5),
+        ("a=b.png=udnie", "a=b.png", "udnie", 1.0),
+        ("a=udnie=", "a", "udnie=", 1.0),
+        ("=a=udnie", "=a", "udnie", 1.0),
+        ("C:\\sky.png=D:\\x.png:2", "C:\\sky.png", "D:\\x.png", 2.0),
+    ],
+)
+def test_mask_with_style(text: str, mask: str, style: str, weight: float) -> None:
+    """Names of masks may hold an equals sign, those of styles a colon."""
+    assert MaskShare.parse(text) == MaskShare(mask=mask, style=style, weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        ("sky.png", "'sky.png' names no mask and style: write REGION.png=STYLE"),
+        ("=udnie", "write REGION.png=STYLE"),
+        ("sky.png=", "write REGION.png=STYLE"),
+        ("", "write REGION.png=STYLE"),
+        ("sky.png=udnie:0", "the weight in 'sky.png=udnie:0' must be above 0"),
+        ("sky.png=udnie:-1", "must be above 0"),
+        ({"mask": "sky.png", "style": "udnie", "weight": 0}, "greater than 0"),
+        ({"mask": "sky.png"}, "'masks.0.style' is required"),
+    ],
+)
+def test_masks_that_say_too_little(mask: object, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        validate(Recipe, {"masks": [mask]})
+
+
+def test_masks_may_be_one_several_or_tables() -> None:
+    sky, sea = MaskShare(mask="sky.png", style="a"), MaskShare(mask="b", style="c", weight=2)
+    assert Recipe.model_validate({"masks": "sky.png=a"}).masks == (sky,)
+    assert Recipe.model_validate({"masks": ["sky.png=a", "b=c:2"]}).masks == (sky, sea)
+    assert Recipe.model_validate({"masks": [sky.model_dump(), sea]}).masks == (sky, sea)
+
+
+def test_what_a_picture_carries_names_files_without_folders() -> None:
+    """Whoever gets the picture does not get to know the folders of who painted it."""
+    given = {
+        "photo": "/home/me/cat.jpg",
+        "styles": ["/home/me/own.png:0.3", "udnie"],
+        "masks": ["/home/me/sky.png=/home/me/x.png:2", "alpha=udnie"],
+        "feather": 3,
+    }
+    recipe = validate(Recipe, given)
+    text = recipe.embedded()
+    assert "/home" not in text
+    expected = {"photo": "cat.jpg", "styles": ["own.png:0.3", "udnie"], "feather": 3}
+    again = validate(Recipe, json.loads(text))
+    assert again == validate(Recipe, {**expected, "masks": ["sky.png=x.png:2", "alpha=udnie"]})
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
 def test_styles_may_be_one_several_or_tables() -> None:
@@ -99,6 +157,8 @@ def test_recipes_are_frozen_and_hashable() -> None:
         {"style_scale": 2.1},
         {"size": 0},
         {"size": 100_001},
+        {"feather": -1},
+        {"feather": 21},
         {"seed": -1},
         {"seed": 2**63},
         {"iterations": 0},

@@ -1,77 +1,138 @@
-"""Blending codes: a weighted mean, tensor by tensor."""
+"""Regions of a method that paints whole pictures only: each style once, mixed in linear light."""
+
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from torch import Tensor
 
-from impasto.codes import Code, blend
-from impasto.errors import BadInput
-
-
-def code(value: float, *names: str) -> Code:
-    return {name: torch.full((1, 2), value) for name in names or ("a",)}
-
-
-def test_blend_of_one_is_itself() -> None:
-    """Whatever its weight: only the shares count."""
-    one = {"a": torch.rand(1, 3, 3), "b": torch.rand(1, 3)}
-    for weight in (1.0, 0.3, -2.0):
-        blended = blend([one], [weight])
-        assert blended.keys() == one.keys()
-        assert all(torch.equal(blended[name], one[name]) for name in one)
+from impasto.codes import Region
+from impasto.media.color import to_linear, to_srgb
+from impasto.networks.encoders import Encoder
+from impasto.recipe import Recipe
+from impasto.runtime import Runtime
+from impasto.style import Style
+from impasto.stylizer import Can, Cost, OnStep, Step, Stylizer
 
 
-def test_known_mean() -> None:
-    """1 : 3 of 0 and 4 is 3, whether the weights sum to one or not."""
-    for weights in ([1, 3], [0.25, 0.75], [100, 300]):
-        assert blend([code(0), code(4)], weights)["a"].tolist() == [[3, 3]]
+class Wash(Stylizer):
+    """Paints the whole picture in one colour, the value of the code; knows nothing of masks."""
+
+    name, paper, strength, can = "wash", "nobody", 1.0, Can(regions=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[Sequence[Region], float]] = []
+
+    @classmethod
+    def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Wash":
+        return cls()
+
+    def encode(self, style: Style, scale: float = 1.0) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def paint(
+        self, content: Tensor, regions: Sequence[Region], strength: float, on_step: OnStep
+    ) -> Tensor:
+        self.asked.append((regions, strength))
+        painted = content.lerp(regions[0].code["color"].expand_as(content), strength)
+        on_step(Step(1, 1, painted))
+        return painted
+
+    def cost(self, height: int, width: int) -> Cost:
+        raise NotImplementedError
+
+    def rehearse(self, image: Tensor) -> Callable[[], object]:
+        raise NotImplementedError
 
 
-def test_negative_weights_lead_away() -> None:
-    assert blend([code(1), code(4)], [-1, 2])["a"].tolist() == [[7, 7]]
+class Patchwork(Wash):
+    """The same, but it says that it can do regions."""
+
+    can = Can(regions=True)
 
 
-@given(
-    values=st.lists(st.floats(-10, 10), min_size=1, max_size=5),
-    weight=st.floats(0.01, 100),
-)
-@settings(max_examples=30, deadline=None)
-def test_equal_weights_are_the_mean(values: list[float], weight: float) -> None:
-    blended = blend([code(v) for v in values], [weight] * len(values))
-    assert blended["a"][0, 0].item() == pytest.approx(sum(values) / len(values), abs=1e-4)
+def code(value: float) -> dict[str, Tensor]:
+    return {"color": torch.full((1, 3, 1, 1), value)}
 
 
-def test_the_order_does_not_matter() -> None:
-    forth = blend([code(1), code(2), code(4)], [1, 2, 3])["a"]
-    back = blend([code(4), code(2), code(1)], [3, 2, 1])["a"]
-    torch.testing.assert_close(forth, back)
+WHITE, BLACK = code(1.0), code(0.0)
 
 
-def test_codes_are_left_alone() -> None:
-    """An encoded style is used again for the next picture."""
-    first, second = code(1), code(3)
-    blend([first, second], [1, 1])
-    assert (first["a"][0, 0].item(), second["a"][0, 0].item()) == (1, 3)
+def left(photo: Tensor) -> Tensor:
+    mask = torch.zeros(1, 1, *photo.shape[-2:])
+    mask[..., : photo.shape[3] // 2] = 1
+    return mask
 
 
-def test_every_tensor_is_blended() -> None:
-    blended = blend([code(1, "a", "b"), code(4, "a", "b")], [1, 2])
-    assert {name: t[0, 0].item() for name, t in blended.items()} == {"a": 3, "b": 3}
+def test_every_region_is_painted_in_its_style(photo: Tensor) -> None:
+    mask = left(photo)
+    painted = Wash().stylize(photo, [Region(code(0.8), mask), Region(code(0.3), 1 - mask)])
+    torch.testing.assert_close(painted, (0.8 * mask + 0.3 * (1 - mask)).expand_as(photo))
 
 
-def test_a_blend_of_nothing() -> None:
-    with pytest.raises(BadInput):
-        blend([], [])
+def test_what_no_mask_covers_keeps_the_photo(photo: Tensor) -> None:
+    painted = Wash().stylize(photo, [Region(WHITE, left(photo))])
+    torch.testing.assert_close(painted, photo.lerp(torch.ones(()), left(photo)))
 
 
-@pytest.mark.parametrize("weights", [[0, 0], [1, -1]])
-def test_weights_that_cancel(weights: list[float]) -> None:
-    with pytest.raises(BadInput, match="sum to zero: raise one of them"):
-        blend([code(1), code(2)], weights)
+def test_edges_mix_in_linear_light(photo: Tensor) -> None:
+    """Half white and half black is sRGB 188: at 128 soft edges would be dark seams."""
+    even = torch.full((1, 1, 4, 4), 0.5)
+    painted = Wash().stylize(photo, [Region(WHITE, even), Region(BLACK, even)])
+    torch.testing.assert_close(painted * 255, torch.full_like(photo, 187.5), atol=0.1, rtol=0)
 
 
-def test_one_weight_for_each_code() -> None:
-    """A missing weight must not silently drop a style."""
-    with pytest.raises(BadInput, match="2 styles but 1 weights: give one for each"):
-        blend([code(1), code(2)], [1])
+def test_a_soft_edge_mixes_with_the_photo_in_linear_light(photo: Tensor) -> None:
+    painted = Wash().stylize(photo, [Region(WHITE, torch.full((1, 1, 4, 4), 0.25))])
+    torch.testing.assert_close(painted, to_srgb(0.75 * to_linear(photo) + 0.25))
+
+
+def test_each_style_is_painted_once_on_the_whole(photo: Tensor) -> None:
+    """The method never sees a mask, and hears how strong it is to be."""
+    wash, steps = Wash(), list[Step]()
+    regions = [Region(WHITE, left(photo)), Region(BLACK, 1 - left(photo))]
+    wash.stylize(photo, regions, 0.25, steps.append)
+    assert [[r.mask for r in seen] for seen, _ in wash.asked] == [[None], [None]]
+    assert all(
+        seen[0].code is own for (seen, _), own in zip(wash.asked, (WHITE, BLACK), strict=True)
+    )
+    assert [strength for _, strength in wash.asked] == [0.25, 0.25]
+    assert len(steps) == 2
+
+
+def test_the_photo_is_left_alone_and_the_range_is_kept() -> None:
+    for value in (0.0, 1.0):
+        photo = torch.full((2, 3, 5, 7), value)
+        painted = Wash().stylize(photo, [Region(WHITE, torch.rand(1, 1, 9, 3))])
+        assert (photo == value).all()
+        assert painted.shape == photo.shape
+        assert 0 <= painted.min() <= painted.max() <= 1
+
+
+@pytest.mark.parametrize("method", [Wash, Patchwork])
+def test_a_code_alone_is_for_the_whole_picture(method: type[Wash], photo: Tensor) -> None:
+    """No mask, no detour: nothing is rounded by a way to linear light and back."""
+    stylizer = method()
+    painted = stylizer.stylize(photo, code(0.3))
+    assert torch.equal(painted, torch.full_like(photo, 0.3))
+    assert torch.equal(stylizer.stylize(photo, [Region(code(0.3))]), painted)
+    assert len(stylizer.asked) == 2
+
+
+def test_a_method_that_can_do_regions_gets_them_all_at_once(photo: Tensor) -> None:
+    """Statistics under a mask give better edges than finished pictures side by side."""
+    patchwork = Patchwork()
+    regions = [Region(WHITE, left(photo)), Region(BLACK, 1 - left(photo))]
+    patchwork.stylize(photo, regions)
+    ((seen, strength),) = patchwork.asked
+    assert strength == 1
+    assert all(a is b for a, b in zip(seen, regions, strict=True))
+
+
+def test_strength_zero_paints_nothing(photo: Tensor) -> None:
+    wash = Wash()
+    painted = wash.stylize(photo, [Region(WHITE, left(photo))], strength=0)
+    assert torch.equal(painted, photo)
+    assert painted is not photo
+    assert wash.asked == []

@@ -71,6 +71,12 @@ def at(code: Code, long_side: int) -> Code:
     }
 
 
+def part(code: Code, name: str) -> Code:
+    """What a code holds for a method within a method: ``512/start/mean`` is ``512/mean``."""
+    inner = f"/{name}/"
+    return {key.replace(inner, "/", 1): tensor for key, tensor in code.items() if inner in key}
+
+
 def for_canvas(regions: Sequence[Region], image: Tensor) -> list[Region]:
     """The regions with their codes at the size of a picture, on its device."""
     device, long_side = image.device, max(image.shape[-2:])

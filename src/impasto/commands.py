@@ -66,14 +66,12 @@ def stylize_file(
     photo = media.read(sys.stdin.buffer if recipe.photo == STDIO else recipe.photo)
     if str(target) != STDIO:
         media.check_target(target)
-    job = prepare(recipe, photo.pixels)
+    job = prepare(recipe, photo.pixels, alpha=photo.alpha)
     if str(target) != STDIO:
         media.check_target(target, (job.photo.shape[-2], job.photo.shape[-1]))
-    own = max(photo.pixels.shape[-2:])
     on_event(_estimate_event(job))
-    if recipe.size is None and job.estimate.size < own:
-        text = f"{job.estimate.size} px instead of the photo's {own} px, to stay within bounds"
-        on_event({"event": "notice", "text": f"Painting at {text}; --size {own} paints it whole."})
+    for text in job.notices:
+        on_event({"event": "notice", "text": text})
 
     def step(step: Step) -> None:
         on_event({"event": "step", "done": step.done, "total": step.total, **_sums(step.losses)})

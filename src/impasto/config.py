@@ -98,6 +98,8 @@ def _flag(name: str, field: FieldInfo) -> Callable[[Command], Command]:
 def _click_type(annotation: Any) -> click.ParamType[Any]:
     """Numbers are parsed by click; everything else, ranges and choices, is left to pydantic."""
     types = _flatten(annotation)
+    if any(get_origin(t) is tuple for t in types):
+        return click.STRING
     if int in types:
         return click.INT
     if float in types:

@@ -1,29 +1,27 @@
 """Recipe in, picture out: every front door calls this."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from impasto import methods
-from impasto.codes import blend
+from impasto.codes import Region, blend, coverage
 from impasto.errors import BadInput, OutOfMemory
 from impasto.estimate import Estimate, estimate, fitting, pace, peak_mb
 from impasto.losses import content_error, style_error
 from impasto.media import color
 from impasto.media import image as media
-from impasto.moments import gram
+from impasto.moments import gram, moments
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
 from impasto.recipe import Recipe
+from impasto.regions import Part, divided
 from impasto.runtime import Runtime, runtime
-from impasto.style import Style, check_encoder, is_style, open_style
+from impasto.sources import Source, read_styles
+from impasto.style import Style
 from impasto.stylizer import OnStep, Step, Stylizer
-
-Source = media.Picture | Style
-"""What a style comes from: a picture, or its moments."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,19 @@ class Job:
     stylizer: Stylizer
     encoder: Encoder
     runtime: Runtime
-    styles: tuple[Style, ...]
+    parts: tuple[Part, ...]
+    """Who paints which part of the picture."""
     recolor: bool
     """Whether the result takes the photo's colours afterwards, see ``read_styles``."""
     estimate: Estimate
     load_seconds: float
+    notices: tuple[str, ...] = ()
+    """What people ought to be told before the work starts."""
+
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        """All styles, part by part."""
+        return tuple(style for part in self.parts for style in part.styles)
 
 
 @dataclass(frozen=True)
@@ -62,27 +68,50 @@ class Interrupted(KeyboardInterrupt):
         self.result = result
 
 
-def prepare(recipe: Recipe, photo: Tensor, given: Mapping[str, Source] | None = None) -> Job:
-    """Load what the Recipe needs, settle the size, and say what it will cost.
+def prepare(
+    recipe: Recipe,
+    photo: Tensor,
+    given: Mapping[str, Source] | None = None,
+    alpha: Tensor | None = None,
+) -> Job:
+    """Load what the Recipe needs, settle size and strength, and say what it will cost.
 
-    photo: (1, 3, H, W), [0, 1]; given: styles that are already read, by their source
+    photo: (1, 3, H, W), [0, 1]; alpha: its transparency, (1, 1, H, W)
+    given: styles and masks that are already read, by their source
 
     Raises BadInput, UnknownName, BadPicture, MissingWeights, DamagedWeights.
     """
     start = time.perf_counter()
-    if not recipe.styles:
-        raise BadInput("No style given: name one (impasto styles list) or give a picture.")
-    method = methods.get(recipe.method)
+    given = given or {}
+    if not recipe.styles and not recipe.masks:
+        raise BadInput("No style given: name one (impasto styles list) or give a picture or mask.")
+    check_controls(recipe)
     encoder = load_encoder(recipe.encoder)
     machine = runtime(recipe.device, recipe.precision)
-    stylizer = method.create(encoder, machine, recipe)
-    styles, recolor = read_styles(recipe, encoder, photo, given or {})
-    cost = _cost(recipe, photo, stylizer)
-    settled = recipe.model_copy(update={"size": cost.size})
+    stylizer = methods.get(recipe.method).create(encoder, machine, recipe)
+    styles, recolor = read_styles(recipe, encoder, photo, given)
+    cost, notices = _cost(recipe, photo, stylizer)
+    strength = stylizer.strength if recipe.strength is None else recipe.strength
+    settled = recipe.model_copy(update={"size": cost.size, "strength": strength})
     height, width = media.fit(photo.shape[-1], photo.shape[-2], cost.size)
     photo = media.resize(photo, (height, width))
+    parts, more = divided(recipe, styles, photo, given, alpha)
     seconds = time.perf_counter() - start
-    return Job(settled, photo, stylizer, encoder, machine, styles, recolor, cost, seconds)
+    notices = (*notices, *more)
+    return Job(settled, photo, stylizer, encoder, machine, parts, recolor, cost, seconds, notices)
+
+
+def check_controls(recipe: Recipe) -> None:
+    """Raise BadInput for a setting that other methods have and the chosen one has not."""
+    own = methods.get(recipe.method).can.options
+    options = {name: methods.get(name).can.options for name in methods.names()}
+    for field in sorted(frozenset().union(*options.values()) - own):
+        if getattr(recipe, field) != Recipe.model_fields[field].default:
+            having = ", ".join(name for name, fields in options.items() if field in fields)
+            raise BadInput(
+                f"--{field.replace('_', '-')}: {recipe.method} has no such control. "
+                f"Methods that have it: {having}."
+            )
 
 
 def paint(job: Job, on_step: OnStep | None = None) -> Result:
@@ -112,18 +141,30 @@ def paint(job: Job, on_step: OnStep | None = None) -> Result:
 
 
 def _run(job: Job, on_step: OnStep) -> Tensor:
-    recipe, device = job.recipe, job.runtime.device
-    codes = [job.stylizer.encode(style, recipe.style_scale) for style in job.styles]
-    code = blend(codes, [share.weight for share in recipe.styles])
+    regions = []
+    for part in job.parts:
+        codes = [job.stylizer.encode(style, job.recipe.style_scale) for style in part.styles]
+        regions.append(Region(blend(codes, part.weights), part.mask))
+    return run(job, regions, job.recipe.strength, on_step)
+
+
+def run(
+    job: Job, regions: Sequence[Region], strength: float | None, on_step: OnStep | None = None
+) -> Tensor:
+    """The job's photo in codes that its method made, from the Recipe's seed.  ->  (1, 3, H, W)
+
+    Raises OutOfMemory.
+    """
+    device = job.runtime.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(job.recipe.seed)
         try:
-            return job.stylizer.stylize(job.photo, code, recipe.strength, on_step)
+            return job.stylizer.stylize(job.photo, regions, strength, on_step)
         except (MemoryError, torch.OutOfMemoryError) as error:
-            raise _out_of_memory(recipe) from error
+            raise _out_of_memory(job.recipe) from error
         except RuntimeError as error:  # the CPU allocator of torch has no class of its own
             if "alloc" in str(error):
-                raise _out_of_memory(recipe) from error
+                raise _out_of_memory(job.recipe) from error
             raise
 
 
@@ -131,53 +172,18 @@ def _out_of_memory(recipe: Recipe) -> OutOfMemory:
     return OutOfMemory(f"{recipe.size} px needs more memory than there is: use a smaller --size.")
 
 
-def read_styles(
-    recipe: Recipe, encoder: Encoder, photo: Tensor, given: Mapping[str, Source]
-) -> tuple[tuple[Style, ...], bool]:
-    """The styles of a Recipe, and whether colours have to be matched afterwards.
-
-    With the colour mode ``match`` a style picture takes the photo's colours before anything runs.
-    A style file has no pixels: then the same kind of map is applied to the result instead.
-    What is transparent in a style picture does not count.
-    """
-    styles, recolor = [], False
-    for share in recipe.styles:
-        source = given[share.source] if share.source in given else read_style(share.source)
-        if isinstance(source, Style):
-            recolor = recipe.color == "match"
-        else:
-            pixels, matched = source.pixels, recipe.color == "match"
-            pixels = color.match(pixels, photo) if matched else pixels
-            name = Path(share.source).stem
-            source = Style.of(pixels, encoder, name, mask=source.alpha)
-        styles.append(source)
-    check_encoder(styles, encoder.name)
-    return tuple(styles), recolor
-
-
-def read_style(source: str) -> Source:
-    """A Style by gallery name or from a style file, or a picture to make one of."""
-    if not is_style(source) and (Path(source).suffix.lower() in media.SUFFIXES or is_file(source)):
-        return media.read(source)
-    return open_style(source)
-
-
-def is_file(source: str) -> bool:
-    """Whether there is a file of that name; a name too long for one is none."""
-    try:
-        return Path(source).is_file()
-    except OSError:
-        return False
-
-
-def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> Estimate:
+def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> tuple[Estimate, tuple[str, ...]]:
     """The estimate at the size asked for, else at the photo's own or the largest reasonable one."""
     own = max(photo.shape[-2:])
     aspect = min(photo.shape[-2:]) / own
     speed = pace(stylizer)
     if recipe.size is not None:
-        return estimate(stylizer, speed, recipe.size, aspect)
-    return fitting(stylizer, speed, own, aspect)
+        return estimate(stylizer, speed, recipe.size, aspect), ()
+    cost = fitting(stylizer, speed, own, aspect)
+    if cost.size == own:
+        return cost, ()
+    text = f"{cost.size} px instead of the photo's {own} px, to stay within bounds"
+    return cost, (f"Painting at {text}; size {own} paints it whole.",)
 
 
 def full_size(job: Job, image: Tensor) -> Tensor:
@@ -193,16 +199,20 @@ def fitted_alpha(photo: media.Picture, pixels: Tensor) -> Tensor | None:
 
 
 def recolored(job: Job, pixels: Tensor) -> Tensor:
-    """The colour mode of the Recipe, applied to the result."""
+    """The colour mode of the Recipe, applied to what was painted; the rest is the photo itself."""
     if job.recipe.color == "luma":
-        return color.luma(pixels, job.photo)
-    return color.match(pixels, job.photo) if job.recolor else pixels
+        pixels = color.luma(pixels, job.photo)
+    elif job.recolor:
+        pixels = color.match(pixels, job.photo)
+    share = coverage([Region({}, part.mask) for part in job.parts], job.photo)
+    return pixels if isinstance(share, float) else torch.where(share > 0, pixels, job.photo)
 
 
 def figures(job: Job, result: Result) -> dict[str, object]:
     """What a table or a line of JSON shows of a result.
 
-    style_error (sum over five taps) and content_error (relu4_1) are as the job's encoder sees them.
+    style_error (sum over five taps) and content_error (relu4_1) are as the job's encoder sees them;
+    of several parts, style_error is the mean by their areas.
     """
     style, content = measure(job, result.pixels)
     return {
@@ -227,7 +237,17 @@ def measure(job: Job, pixels: Tensor) -> tuple[float, float]:
         features = job.encoder(job.runtime.tensor(pixels), TAPS)
         target = job.encoder(job.runtime.tensor(job.photo), ("relu4_1",))["relu4_1"]
     size = max(pixels.shape[-2:]) * job.recipe.style_scale
-    looks = [{tap: m.second for tap, m in style.at(size).items()} for style in job.styles]
-    wanted = blend(looks, [share.weight for share in job.recipe.styles])
-    style = style_error({tap: gram(f).cpu() for tap, f in features.items()}, wanted)
-    return float(style), float(content_error(features["relu4_1"], target))
+    error = areas = 0.0
+    for part in job.parts:
+        looks = [{tap: m.second for tap, m in style.at(size).items()} for style in part.styles]
+        wanted = blend(looks, part.weights)
+        area = 1.0 if part.mask is None else float(part.mask.mean())
+        error += area * float(style_error(_grams(features, part.mask), wanted))
+        areas += area
+    return error / areas, float(content_error(features["relu4_1"], target))
+
+
+def _grams(features: Mapping[str, Tensor], mask: Tensor | None) -> dict[str, Tensor]:
+    if mask is None:
+        return {tap: gram(f).cpu() for tap, f in features.items()}
+    return {tap: moments(f, mask.to(f.device)).second.cpu() for tap, f in features.items()}

@@ -5,6 +5,7 @@ so a result can be opened again with all its settings, and made again bit for bi
 """
 
 import math
+from collections.abc import Callable
 from pathlib import PurePath
 from typing import Annotated, Literal
 
@@ -35,6 +36,40 @@ class StyleShare(BaseModel):
         return cls(source=source, weight=number)
 
 
+class MaskShare(BaseModel):
+    """A part of the photo and the style that paints it; where parts overlap, the weights share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    mask: str
+    """A picture, white where the style goes; or ``alpha``, the photo's own transparency."""
+    style: str
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> "MaskShare":
+        """Read ``sky.png=starry-night`` or ``sky.png=starry-night:0.5``.
+
+        The last equals sign with something on both sides counts: names of masks may have more.
+        Raises ValueError when there is none, and for a weight that is not above 0.
+        """
+        mask, _, style = text[:-1].rpartition("=")
+        if not mask:
+            raise ValueError(f"{text!r} names no mask and style: write REGION.png=STYLE")
+        share = StyleShare.parse(style + text[-1])
+        if share.weight <= 0:
+            raise ValueError(f"the weight in {text!r} must be above 0")
+        return cls(mask=mask, style=share.source, weight=share.weight)
+
+
+def _parsed(value: object, parse: Callable[[str], BaseModel]) -> object:
+    """One text or several as tables; what is a table already stays one."""
+    many = (value,) if isinstance(value, str) else value
+    if isinstance(many, list | tuple):
+        return tuple(parse(one) if isinstance(one, str) else one for one in many)
+    return many
+
+
 def _numbers(value: object) -> object:
     """``1,0.5`` as numbers."""
     return tuple(value.split(",")) if isinstance(value, str) else value
@@ -52,6 +87,7 @@ class Recipe(BaseModel):
 
     photo: str = ""
     styles: tuple[StyleShare, ...] = ()
+    masks: tuple[MaskShare, ...] = ()
     method: Annotated[str, Field(description="Method of style transfer.")] = "gatys"
     size: Annotated[
         int | None,
@@ -64,8 +100,13 @@ class Recipe(BaseModel):
     style_scale: Annotated[
         float, Field(ge=0.5, le=2, description="Size of the strokes: 2 is twice as large.")
     ] = 1.0
+    feather: Annotated[
+        float,
+        Field(ge=0, le=20, description="How soft edges of masks are, % of the long side."),
+    ] = 1.0
     init: Annotated[
-        Literal["content", "noise"], Field(description="What the optimisation starts from.")
+        Literal["content", "noise", "adain", "wct"],
+        Field(description="What the optimisation starts from."),
     ] = "content"
     color: Annotated[
         ColorMode,
@@ -89,7 +130,7 @@ class Recipe(BaseModel):
 
     levels: Annotated[int, Field(ge=1, le=5, description="Deepest level, down to relu1_1.")] = 5
     level_strengths: Annotated[
-        tuple[float, ...],
+        tuple[Annotated[float, Field(ge=0, le=1)], ...],
         BeforeValidator(_numbers),
         Field(description="Strength at each level, deepest first: 0.5,0.8,1,1,1; 0 leaves it out."),
     ] = ()
@@ -105,19 +146,23 @@ class Recipe(BaseModel):
 
         A name that is no valid text (as some file systems allow) is written with question marks.
         """
-        shares = tuple(s.model_copy(update={"source": _base(s.source)}) for s in self.styles)
-        return self.model_copy(
-            update={"photo": _base(self.photo), "styles": shares}
-        ).model_dump_json()
+        styles = tuple(s.model_copy(update={"source": _base(s.source)}) for s in self.styles)
+        masks = tuple(
+            m.model_copy(update={"mask": _base(m.mask), "style": _base(m.style)})
+            for m in self.masks
+        )
+        names = {"photo": _base(self.photo), "styles": styles, "masks": masks}
+        return self.model_copy(update=names).model_dump_json()
 
     @field_validator("styles", mode="before")
     @classmethod
     def _parse_styles(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = (value,)
-        if isinstance(value, list | tuple):
-            return tuple(StyleShare.parse(v) if isinstance(v, str) else v for v in value)
-        return value
+        return _parsed(value, StyleShare.parse)
+
+    @field_validator("masks", mode="before")
+    @classmethod
+    def _parse_masks(cls, value: object) -> object:
+        return _parsed(value, MaskShare.parse)
 
     @field_validator("styles")
     @classmethod

@@ -122,8 +122,8 @@ class Stylizer(nn.Module, ABC):
         """What a picture of that size will take."""
 
     @abstractmethod
-    def rehearse(self, image: Image) -> float:
-        """Seconds that one pass over a small picture takes on this machine."""
+    def rehearse(self, image: Image) -> Callable[[], object]:
+        """One pass over a picture, ready to be timed; ``cost`` counts in such passes."""
 
 
 def _ignore(step: Step) -> None:

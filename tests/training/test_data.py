@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from impasto.errors import BadInput
-from impasto.training.data import Crops, list_pictures
+from impasto.training.data import HELD_OUT, Crops, held_out, list_pictures, training_files
 
 
 def store(path: Path, pixels: np.ndarray, mode: str = "RGB") -> Path:
@@ -51,6 +51,40 @@ def test_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(BadInput, match=r"No pictures in .*\.jpg"):
         list_pictures(tmp_path)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder of 45 files with the names of pictures; only their names are looked at."""
+    for number in range(45):
+        (tmp_path / f"{number:03}.png").touch()
+    return tmp_path
+
+
+def test_no_picture_is_both_trained_and_measured_on(many: Path) -> None:
+    """What was learned by heart says nothing of what was learned."""
+    trained, measured = training_files(many), held_out(many)
+    assert not set(trained) & set(measured)
+    assert sorted(trained + measured) == list_pictures(many)
+
+
+def test_every_twentieth_is_held_out(many: Path) -> None:
+    """Of the sorted list, so that it is the same pictures on every machine."""
+    assert HELD_OUT == 20
+    assert [path.name for path in held_out(many)] == ["000.png", "020.png", "040.png"]
+
+
+def test_a_small_folder_has_both_kinds(tmp_path: Path) -> None:
+    for name in "ab":
+        store(tmp_path / f"{name}.png", noise())
+    assert [path.name for path in held_out(tmp_path)] == ["a.png"]
+    assert [path.name for path in training_files(tmp_path)] == ["b.png"]
+
+
+@pytest.mark.parametrize("listed", [training_files, held_out])
+def test_no_pictures_of_either_kind(tmp_path: Path, listed: Callable[[Path], list[Path]]) -> None:
+    with pytest.raises(BadInput, match="No pictures in"):
+        listed(tmp_path)
 
 
 # --- crops ---

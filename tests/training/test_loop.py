@@ -106,6 +106,24 @@ def test_the_optimiser_moves_weights_of_every_kind() -> None:
     assert not still
 
 
+@pytest.mark.parametrize(("outputs", "even"), [(3, True), (4, False)])
+def test_a_layer_that_gives_a_picture_is_learned_by_adamw(outputs: int, even: bool) -> None:
+    """Muon is for hidden layers; what gives the three colours of a picture is left to AdamW.
+
+    AdamW's first step is equally long in every weight, that of Muon is not.
+    """
+    conv = nn.Conv2d(4, outputs, 3)
+    before = conv.weight.detach().clone()
+    optimiser = Optimiser(conv.parameters(), decay=0.0)
+    (
+        conv(torch.randn(2, 4, 6, 6)) * torch.arange(1.0, outputs + 1)[:, None, None]
+    ).mean().backward()
+    optimiser.step(0.01)
+    moved = (conv.weight - before).abs()
+    assert moved.min() > 0
+    assert bool(moved.max() < 1.01 * moved.min()) == even
+
+
 def test_the_optimiser_goes_downhill(machine: Runtime) -> None:
     """A transposed matrix has the right size and the wrong direction."""
     task = Regression(machine)

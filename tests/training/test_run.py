@@ -11,14 +11,21 @@ from impasto import weights
 from impasto.config import read_toml, validate
 from impasto.errors import BadInput, MissingWeights, UnknownName
 from impasto.media.image import write
-from impasto.networks.encoders import SHAPES, Encoder, Shape
+from impasto.networks import encoders
+from impasto.networks.decoders import load_decoders
+from impasto.networks.encoders import SHAPES, TAPS, Encoder, Shape, load_encoder
 from impasto.runtime import Runtime
 from impasto.training import judge
+from impasto.training.adain import AdainRecipe
 from impasto.training.encoder import EncoderRecipe
-from impasto.training.run import train_recipe
+from impasto.training.loop import Progress
+from impasto.training.run import KINDS, train_recipe
 from impasto.training.teachers import EXACT, EXACT_FILE, SLIM, SLIM_FILE, Teachers
+from impasto.training.wct import WctRecipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
+
+MODELS = {"encoder": EncoderRecipe, "adain": AdainRecipe, "wct": WctRecipe}
 
 SETTINGS = {
     "kind": "encoder",
@@ -27,6 +34,13 @@ SETTINGS = {
     "revive_until": 2,
     "stages": [{"until": 2, "size": 32, "batch": 4}],
     "visits": {"pool": 3, "steps": 1, "longest_life": 4},
+    "schedule": {"steps": 2, "lr": 1e-3, "log_every": 1},
+}
+
+DECODERS = {
+    "encoder": "compact",
+    "width": 0.5,
+    "stages": [{"until": 2, "size": 32, "batch": 4}],
     "schedule": {"steps": 2, "lr": 1e-3, "log_every": 1},
 }
 
@@ -110,10 +124,77 @@ def test_a_finished_run_is_not_trained_again(data: Path, tmp_path: Path, machine
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.fixture
+def compact(encoder: Encoder, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store, in which the tiny encoder stands in for the compact one."""
+    monkeypatch.setitem(encoders.SHAPES, "compact", encoder.shape)
+    path = home / weights.file_name("encoder", "compact")
+    weights.write(path, encoder.state_dict(), weights.Header("encoder", "compact"))
+    return home
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("kind", "taps"), [("adain", ("relu4_1",)), ("wct", TAPS)])
+def test_decoders_are_trained_and_found(
+    data: Path, tmp_path: Path, machine: Runtime, compact: Path, kind: str, taps: tuple[str, ...]
+) -> None:
+    """Put into the store they are the method's decoders; the file says how they were made."""
+    settings, seen = DECODERS | {"kind": kind}, list[Progress]()
+    path = train_recipe(
+        settings,
+        data=data,
+        teacher=data / "teacher",
+        run=tmp_path / "run",
+        output=compact / weights.file_name(kind, "compact"),
+        runtime=machine,
+        on_progress=seen.append,
+    )
+    assert [progress.step for progress in seen] == [1, 2]
+    tensors, header = weights.read(path)
+    assert all(tensor.dtype == torch.float16 for tensor in tensors.values())
+    assert (header.kind, header.name, header.license) == (kind, "compact", "MIT")
+    assert dict(header.config) == {"encoder": "compact", "width": 0.5}
+    model = MODELS[kind]
+    assert model.model_validate_json(header.recipe) == validate(model, settings)
+    loaded = load_decoders(kind, load_encoder("compact"))
+    assert set(loaded) == set(taps)
+    stored = {key: tensor.float() for key, tensor in tensors.items()}
+    assert all(torch.equal(stored[key], own) for key, own in loaded.state_dict().items())
+
+
+def test_the_decoders_of_wct_are_measured(
+    data: Path, tmp_path: Path, machine: Runtime, compact: Path
+) -> None:
+    """Decibels in the header and in the card, pictures beside the weights."""
+    path = train_recipe(
+        DECODERS | {"kind": "wct"},
+        data=data,
+        teacher=data / "none",  # nobody is asked
+        run=tmp_path / "run",
+        output=None,
+        runtime=machine,
+    )
+    assert path == tmp_path / "run" / "run.safetensors"
+    measured = weights.read_header(path).metrics["psnr"]
+    assert set(measured) == set(TAPS)
+    card = path.with_suffix(".md").read_text()
+    assert all(f"| {tap} | {measured[tap]:.1f} |" in card for tap in TAPS)
+    assert (tmp_path / "run" / "rebuilt.png").exists()
+
+
+def test_every_kind_has_a_model() -> None:
+    assert KINDS.keys() == MODELS.keys()
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_in_the_tree_are_valid(path: Path) -> None:
-    recipe = validate(EncoderRecipe, read_toml(path))
-    assert recipe.stages[-1].until >= recipe.schedule.steps
+    """The stages reach to the end, or go on to it; none begins before the one before it ends."""
+    settings = read_toml(path)
+    recipe = validate(MODELS[settings["kind"]], settings)
+    assert path.stem == f"{recipe.kind}-{getattr(recipe, 'encoder', None) or recipe.name}"
+    ends = [stage.until for stage in recipe.stages]
+    assert ends == sorted(set(ends))
+    assert ends[-1] >= recipe.schedule.steps
 
 
 def test_mistakes_are_explained(data: Path, tmp_path: Path, machine: Runtime) -> None:
@@ -124,6 +205,8 @@ def test_mistakes_are_explained(data: Path, tmp_path: Path, machine: Runtime) ->
 
     with pytest.raises(UnknownName, match="Did you mean 'encoder'"):
         attempt({**SETTINGS, "kind": "encodr"}, data, data / "teacher")
+    with pytest.raises(UnknownName, match=r"'sytle'.*Did you mean 'style'"):
+        attempt({**DECODERS, "kind": "adain", "sytle": 1}, data, data / "teacher")
     with pytest.raises(MissingWeights, match="--teacher"):
         attempt(SETTINGS, data, data)
     with pytest.raises(BadInput, match="No starry-night"):

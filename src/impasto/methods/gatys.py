@@ -12,16 +12,18 @@ processor has it.
 """
 
 import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, pairwise
+from functools import partial
+from itertools import accumulate
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from impasto.codes import Code, Region, at, coverage
+from impasto import methods
+from impasto.codes import Code, Region, at, coverage, part
 from impasto.losses import content_error, gram_error, total_variation
 from impasto.media.image import fit, resize
 from impasto.moments import gram, moments
@@ -52,7 +54,7 @@ class Config:
     variation: float = 1.0
     detail: float = 0.5
     """How much of the photo's own detail a larger scale starts with."""
-    init: Literal["content", "noise"] = "content"
+    init: Literal["content", "noise", "adain", "wct"] = "content"
     optimizer: Literal["adam", "lbfgs"] = "adam"
 
 
@@ -61,7 +63,6 @@ QUALITIES = {
     "normal": Config(),
     "best": Config(steps=(500, 300, 200)),
 }
-
 
 TEXTURE_STEPS = (200, 150, 100)
 
@@ -86,6 +87,10 @@ class Targets:
     kept: Tensor | float = 0.0
     """Share of ``photo`` that every pixel keeps, see ``codes.coverage``."""
 
+    def composed(self, image: Image) -> Image:
+        """The picture with the photo in the parts that keep it."""
+        return image if isinstance(self.kept, float) else image.lerp(self.photo, self.kept)
+
 
 class Gatys(Stylizer):
     """Optimisation of the picture on the features of an encoder."""
@@ -95,8 +100,15 @@ class Gatys(Stylizer):
     strength = 0.5
     can = Can(steps=True, options=frozenset({"init", "iterations", "quality", "optimizer"}))
 
-    def __init__(self, encoder: Encoder, runtime: Runtime, config: Config | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        runtime: Runtime,
+        config: Config | None = None,
+        start: Stylizer | None = None,
+    ) -> None:
         super().__init__()
+        self.start = start
         self.runtime = runtime
         self.config = config or Config()
         self.encoder = runtime.place(encoder).requires_grad_(False).eval()
@@ -105,18 +117,22 @@ class Gatys(Stylizer):
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Gatys":
         """The method with the settings of a Recipe."""
         config = replace(QUALITIES[recipe.quality], init=recipe.init, optimizer=recipe.optimizer)
-        return cls(encoder, machine, replace(config, iterations=recipe.iterations))
+        warm = recipe.init in methods.names()
+        start = methods.get(recipe.init).create(encoder, machine, recipe) if warm else None
+        return cls(encoder, machine, replace(config, iterations=recipe.iterations), start)
 
     def encode(self, style: Style, scale: float = 1.0) -> Code:
         """Gram matrices by the long side of the canvas they are for: ``{"512/relu1_1": ...}``.
 
         A painting that lacks a size is taken at its nearest, so that all codes blend.
         """
-        return {
+        code = {
             f"{size / scale:.0f}/{tap}": m.second
             for size in SIZES
             for tap, m in style.at(size).items()
         }
+        start = self.start.encode(style, scale) if self.start else {}
+        return code | {key.replace("/", "/start/", 1): tensor for key, tensor in start.items()}
 
     def paint(
         self, content: Image, regions: Sequence[Region], strength: float, on_step: OnStep
@@ -124,14 +140,11 @@ class Gatys(Stylizer):
         """Optimise every picture of the batch.  (B, 3, H, W), [0, 1]  ->  the same"""
         height, width = content.shape[-2:]
         scales = pyramid(max(height, width), self.config)
-        total, done = sum(steps for _, steps in scales), 0
-        noise = self.config.init == "noise"
-        image, before = content, content
+        total, done, image, before = sum(steps for _, steps in scales), 0, content, content
         for long_side, steps in scales:
             photo = self.runtime.tensor(resize(content, fit(width, height, long_side)))
-            start = self._grow(image, before, photo)
-            if noise and done == 0:
-                start = torch.rand_like(photo)
+            grown = self._grow(image, before, photo)
+            start = grown if done else self._begin(photo, regions, strength)
             targets = self._targets(photo, regions, strength)
             for painted, losses in self._optimise(start, targets, steps):
                 image, done = painted, done + 1
@@ -141,31 +154,35 @@ class Gatys(Stylizer):
 
     def cost(self, height: int, width: int) -> Cost:
         """All steps at all scales; memory is that of the last."""
-        long_side = max(height, width)
-        area = height * width / 1e6
+        long_side, area = max(height, width), height * width / 1e6
         passes = sum(
             steps * (side / long_side) ** 2 for side, steps in pyramid(long_side, self.config)
         )
         return Cost(passes * area, area * 1e6 * self.encoder.bytes_per_pixel(self.runtime.bf16))
 
-    def rehearse(self, image: Image) -> float:
-        """Seconds of one step of the optimisation on that picture."""
+    def rehearse(self, image: Image) -> Callable[[], object]:
+        """One step of the optimisation of that picture."""
         photo = self.runtime.tensor(image)
         with torch.no_grad(), self.runtime.autocast():
             features = self.encoder(photo, {*TAPS, *self.config.content})
         content = {tap: features[tap] for tap in self.config.content}
         look = Look({tap: gram(features[tap]) for tap in TAPS}, 1.0)
-        targets = Targets(content, (look,), photo)
-        times = [time.perf_counter()]
-        for _ in self._optimise(photo, targets, 4):
-            times.append(time.perf_counter())
-        return min(after - before for before, after in pairwise(times))
+        return partial(next, self._optimise(photo, Targets(content, (look,), photo), sys.maxsize))
+
+    def _begin(self, photo: Image, regions: Sequence[Region], strength: float) -> Image:
+        """What the first scale starts from."""
+        if self.config.init == "noise":
+            return torch.rand_like(photo)
+        if self.start is None:
+            return photo
+        own = [Region(part(region.code, "start"), region.mask) for region in regions]
+        return self.start.stylize(photo, own, min(1.0, 2 * strength))
 
     def _grow(self, image: Image, before: Image, photo: Image) -> Image:
         """The picture at the size of ``photo``, with the part of its detail that was lost."""
         size = (photo.shape[-2], photo.shape[-1])
         larger = self.runtime.tensor(resize(image, size))
-        if self.config.init == "content" and image.shape != photo.shape:
+        if self.config.init != "noise":
             lost = photo - resize(before.to(photo), size)
             larger = (larger + self.config.detail * lost).clamp(0, 1)
         return larger
@@ -180,13 +197,16 @@ class Gatys(Stylizer):
 
     def _loss(self, image: Image, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of all errors, and the errors by name.  Gatys et al. 2016, eq. (7)."""
+        image = targets.composed(image)
         with self.runtime.autocast():
             features = self.encoder(image, {*TAPS, *self.config.content})
         style = {tap: image.new_zeros(len(image)) for tap in TAPS}
         loss = self.config.variation * total_variation(image)
         for look in targets.looks:
             for tap, target in look.grams.items():
-                error = gram_error(_gram(features[tap], look.masks.get(tap)), target)
+                mask, f = look.masks.get(tap), features[tap]
+                own = gram(f) if mask is None else moments(f, mask).second
+                error = gram_error(own, target)
                 loss = loss + self.config.style[tap] * look.weight * error
                 style[tap] = style[tap] + error.detach() / len(targets.looks)
         content = {t: content_error(features[t], f) for t, f in targets.content.items()}
@@ -200,9 +220,8 @@ class Gatys(Stylizer):
     ) -> Iterator[tuple[Image, dict[str, float]]]:
         """Picture and losses after every step; what is shown is the average of the iterates."""
         # L-BFGS flattens its parameters, which needs them contiguous.
-        layout = (
-            torch.contiguous_format if self.config.optimizer == "lbfgs" else torch.channels_last
-        )
+        lbfgs = self.config.optimizer == "lbfgs"
+        layout = torch.contiguous_format if lbfgs else torch.channels_last
         image = image.detach().clone(memory_format=layout).requires_grad_()
         average = torch.zeros_like(image)
         optimiser = _optimiser(image, self.config)
@@ -219,11 +238,12 @@ class Gatys(Stylizer):
             optimiser.step(closure)  # type: ignore[arg-type]  # torch takes a Tensor too
             with torch.no_grad():
                 image.clamp_(0, 1)
-                if not isinstance(targets.kept, float):
-                    image.lerp_(targets.photo, targets.kept)
                 average.lerp_(image, 1 - self.config.keep)
                 unbiased = (average / (1 - self.config.keep**step)).clamp(0, 1)
-            yield unbiased, {name: float(e.detach().mean()) for name, e in losses.items()}
+            yield (
+                targets.composed(unbiased),
+                {name: float(e.detach().mean()) for name, e in losses.items()},
+            )
 
 
 def _optimiser(image: Tensor, config: Config) -> torch.optim.Optimizer:
@@ -256,10 +276,6 @@ def odds(strength: float) -> float:
     """The factor of the style's weight: 0 at 0, 1 at one half, about 1,000 at 1."""
     strength = min(strength, 0.97)
     return (strength / (1 - strength)) ** 2
-
-
-def _gram(features: Tensor, mask: Tensor | None) -> Tensor:
-    return gram(features) if mask is None else moments(features, mask).second
 
 
 def _look(region: Region, features: Mapping[str, Tensor], photo: Image, weight: float) -> Look:

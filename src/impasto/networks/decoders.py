@@ -6,6 +6,7 @@ convolution has no ReLU.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -70,8 +71,8 @@ def _at_block(side: int, block: int) -> int:
     return math.ceil(side / (1 << (block - 1)))
 
 
-def load_decoders(kind: str, encoder: Encoder) -> nn.ModuleDict:
-    """The decoders that were trained for a method on that encoder, by tap.
+def load_decoders(kind: str, encoder: Encoder, taps: Sequence[str]) -> nn.ModuleDict:
+    """The decoders of ``taps`` that were trained for a method on that encoder.
 
     Raises MissingWeights when there are none for this encoder, DamagedWeights when the file is not
     what it was.
@@ -84,11 +85,10 @@ def load_decoders(kind: str, encoder: Encoder) -> nn.ModuleDict:
             f"recipes/{kind}-compact.toml after setting encoder = {encoder.name!r} in it."
         ) from error
     tensors, header = weights.read(path)
-    width = float(header.config.get("width", 1.0))
-    taps = sorted({key.split(".")[0] for key in tensors})
     try:
+        width = float(header.config.get("width", 1.0))
         decoders = nn.ModuleDict({tap: Decoder(encoder.shape, tap, width) for tap in taps})
         decoders.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
-    except (RuntimeError, UnknownName) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise DamagedWeights(f"{path} does not fit the encoder {encoder.name!r}.") from error
     return decoders.requires_grad_(False).eval()

@@ -129,4 +129,4 @@ def recolored(images: Tensor) -> Tensor:
             gamma = torch.exp2(torch.rand(3, 1, 1) * 2 - 1).to(image)  # from 1/2 to 2
             image = image**gamma
         out.append(image)
-    return torch.stack(out)
+    return torch.stack(out) if out else images

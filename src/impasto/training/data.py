@@ -31,8 +31,14 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def training_files(folder: Path) -> list[Path]:
-    """The pictures of ``folder`` that are trained on."""
-    return [path for number, path in enumerate(list_pictures(folder)) if number % HELD_OUT]
+    """The pictures of ``folder`` that are trained on.
+
+    Raises BadInput when there are none.
+    """
+    paths = list_pictures(folder)
+    if len(paths) < 2:
+        raise BadInput(f"One picture in {str(folder)!r}, which is held out: training needs more.")
+    return [path for number, path in enumerate(paths) if number % HELD_OUT]
 
 
 def held_out(folder: Path) -> list[Path]:

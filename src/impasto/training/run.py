@@ -11,6 +11,7 @@ from impasto import weights
 from impasto.config import validate
 from impasto.errors import unknown
 from impasto.files import replacing, writing
+from impasto.methods.adain import TAP
 from impasto.runtime import Runtime
 from impasto.training import adain, encoder, judge, wct
 from impasto.training.loop import Progress, train
@@ -104,7 +105,7 @@ def _adain(job: Job) -> Trained:
     metrics: dict[str, Any] = {}
     config = {"encoder": recipe.encoder, "width": recipe.width}
     header = _header("adain", recipe.encoder, config, recipe.model_dump_json(), metrics)
-    return Trained(nn.ModuleDict({adain.TAP: decoder}), header, "")
+    return Trained(nn.ModuleDict({TAP: decoder}), header, "")
 
 
 def _header(

@@ -1,9 +1,9 @@
 """The task of ``recipes/wct-compact.toml``: five decoders that rebuild a picture from its features.
 
 Li et al. 2017, arXiv:1705.08086, section 3.1: squared error of the pixels plus that of the features
-at the decoder's own tap. Differs: both are relative, and paintings are rebuilt too, not only
-photos: what the decoders see at work lies between the two. The decoder of relu1_1 is one linear
-layer, so it is solved instead of trained.
+at the decoder's own tap. Differs: both are relative; paintings are rebuilt too, not only photos;
+half of the features are whitened and coloured first, as at work, and of those the features alone
+have to come back; and the decoder of relu1_1, one linear layer, is solved instead of trained.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from impasto.media.image import write
+from impasto.methods.wct import Config, roots, whitened_and_colored
+from impasto.moments import moments
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
 from impasto.networks.padding import pad
@@ -31,6 +33,8 @@ class WctRecipe(DecoderRecipe):
     kind: Literal["wct"] = "wct"
     features: float = Field(0.5, ge=0)
     """Weight of the relative error of the features; that of the pixels has weight 1."""
+    transferred: float = Field(0.5, ge=0, lt=1)
+    """Share of each batch that is whitened and coloured."""
 
 
 class WctTask:
@@ -51,15 +55,17 @@ class WctTask:
         """Errors of every decoder, as ``relu4_1/pixels`` and ``relu4_1/features``."""
         seed = self.recipe.schedule.seed
         images = crops(self.paths, self.recipe, step, self.runtime, seed)
+        plain = len(images) - round(self.recipe.transferred * len(images))
         with self.runtime.autocast():
             with torch.no_grad():
-                features = self.encoder(images)
+                every = self.encoder(images)
             losses = {}
             for tap in TAPS[1:]:
-                rebuilt = self.module[tap](features[tap], images.shape[-2:])
-                losses[f"{tap}/pixels"] = pixel_error(rebuilt, images)
+                features = transferred(every[tap], plain)
+                rebuilt = self.module[tap](features, images.shape[-2:])
+                losses[f"{tap}/pixels"] = pixel_error(rebuilt[:plain], images[:plain])
                 again = self.encoder(rebuilt, (tap,))[tap]
-                error = relative_error(again, features[tap])
+                error = relative_error(again, features)
                 losses[f"{tap}/features"] = self.recipe.features * error
         return losses
 
@@ -69,6 +75,22 @@ class WctTask:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Nothing to put back."""
+
+
+@torch.no_grad()
+def transferred(features: Tensor, plain: int) -> Tensor:
+    """Features of which all but the first ``plain`` are in the style of another of the batch.
+
+    (B, C, H, W)  ->  (B, C, H, W), float32
+    """
+    features = features.float()
+    if plain == len(features):
+        return features
+    with torch.autocast(features.device.type, enabled=False):
+        m = moments(features[: len(features) - plain])
+        code = {"mean": m.mean, "color": roots(m.covariance())[0]}
+        mixed = whitened_and_colored(features[plain:], code, config=Config(floor=1e-3))
+    return torch.cat([features[:plain], mixed])
 
 
 @torch.no_grad()

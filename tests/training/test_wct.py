@@ -1,0 +1,239 @@
+"""The decoders of WCT: what they are told, that they learn it, and the one that is solved."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from impasto import weights
+from impasto.config import validate
+from impasto.errors import BadInput, MissingWeights
+from impasto.media.image import read, write
+from impasto.networks import encoders
+from impasto.networks.decoders import Decoder
+from impasto.networks.encoders import TAPS, Encoder, Shape
+from impasto.runtime import Runtime
+from impasto.training.data import held_out
+from impasto.training.decoders import psnr
+from impasto.training.loop import Progress, train
+from impasto.training.wct import WctRecipe, WctTask, card, reconstruction, solve
+
+SETTINGS = {
+    "kind": "wct",
+    "stages": [{"until": 100, "size": 32, "batch": 2}],
+    "schedule": {"steps": 6, "lr": 1e-2, "warmup": 2, "log_every": 1},
+}
+
+PARTS = {f"{tap}/{part}" for tap in TAPS[1:] for part in ("pixels", "features")}
+
+
+@pytest.fixture(autouse=True)
+def _compact(encoder: Encoder, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny encoder stands in for the compact one."""
+    monkeypatch.setitem(encoders.SHAPES, "compact", encoder.shape)
+    path = home / weights.file_name("encoder", "compact")
+    weights.write(path, encoder.state_dict(), weights.Header("encoder", "compact"))
+
+
+@pytest.fixture
+def data(tmp_path: Path, photo: Tensor, painting: Tensor) -> Path:
+    """Photos and paintings, one each to train on; the first of a folder is held out."""
+    for name, picture in (("photos", photo), ("paintings", painting)):
+        (tmp_path / name).mkdir()
+        write(picture.flip(2), tmp_path / name / "0.png")
+        write(picture, tmp_path / name / "1.png")
+    return tmp_path
+
+
+def recipe(**changes: object) -> WctRecipe:
+    return validate(WctRecipe, SETTINGS | changes)
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+# --- losses ---
+
+
+def test_every_decoder_has_two_errors(data: Path, machine: Runtime) -> None:
+    """The one of relu1_1 has none: there is nothing left to learn for it."""
+    losses = WctTask(recipe(), data, machine).losses(0)
+    assert losses.keys() == PARTS
+    assert all(loss.isfinite() and loss > 0 and loss.ndim == 0 for loss in losses.values())
+
+
+@pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_errors_of_features_are_weighted(data: Path, machine: Runtime, weight: float) -> None:
+    plain, other = (WctTask(recipe(features=w), data, machine).losses(3) for w in (1.0, weight))
+    for name, loss in plain.items():
+        expected = loss * weight if name.endswith("features") else loss
+        torch.testing.assert_close(other[name], expected)
+
+
+def test_only_decoders_learn(data: Path, machine: Runtime) -> None:
+    """All of them and nothing else: the encoder is what they have to follow."""
+    task = WctTask(recipe(), data, machine)
+    torch.stack(list(task.losses(0).values())).sum().backward()
+    for tap in TAPS:
+        for p in task.module[tap].parameters():
+            learns = p.grad is not None and bool(p.grad.abs().sum() > 0)
+            assert learns == p.requires_grad == (tap != "relu1_1")
+    assert all(p.grad is None for p in task.encoder.parameters())
+
+
+def test_losses_are_a_function_of_the_step(data: Path, machine: Runtime) -> None:
+    task = WctTask(recipe(), data, machine)
+    losses = [task.losses(step)["relu4_1/pixels"] for step in (0, 1, 0)]
+    assert losses[0] == losses[2] != losses[1]
+
+
+def test_what_is_measured_on_is_not_trained_on(data: Path, machine: Runtime) -> None:
+    task = WctTask(recipe(), data, machine)
+    assert [path.name for path in task.paths] == ["1.png", "1.png"]
+    assert not set(task.paths) & set(held_out(data / "photos") + held_out(data / "paintings"))
+
+
+def test_pictures_have_to_be_there(data: Path, machine: Runtime) -> None:
+    with pytest.raises(BadInput, match=r"No folder '.*none/photos'"):
+        WctTask(recipe(), data / "none", machine)
+
+
+def test_the_encoder_has_to_be_there(data: Path, machine: Runtime) -> None:
+    with pytest.raises(MissingWeights, match="impasto weights pull vgg19"):
+        WctTask(recipe(encoder="vgg19"), data, machine)
+
+
+# --- learning ---
+
+
+def test_decoders_learn_a_picture(data: Path, tmp_path: Path, machine: Runtime) -> None:
+    """Every loss falls on the crops of one photo and one painting; relu1_1 is kept as solved."""
+    settings = recipe(schedule=SETTINGS["schedule"] | {"steps": 60})
+    task, first = WctTask(settings, data, machine), WctTask(settings, data, machine)
+    decoders = train(task, settings.schedule, tmp_path / "run", machine)
+    task.module.load_state_dict(decoders.state_dict())
+    with torch.no_grad():
+        before, after = (
+            {part: sum(float(t.losses(s)[part]) for s in range(100, 104)) for part in PARTS}
+            for t in (first, task)
+        )
+    assert all(after[part] < before[part] for part in PARTS)
+    assert sum(after.values()) < 0.5 * sum(before.values())
+    assert same(decoders["relu1_1"], first.module["relu1_1"])
+
+
+class Stop(Exception):
+    """Somebody pulls the plug."""
+
+
+def test_a_resumed_run_is_the_unbroken_one(data: Path, tmp_path: Path, machine: Runtime) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == 3:
+            raise Stop
+
+    plan = recipe()
+    whole = train(WctTask(plan, data, machine), plan.schedule, tmp_path / "a", machine)
+    with pytest.raises(Stop):
+        train(WctTask(plan, data, machine), plan.schedule, tmp_path / "b", machine, stop)
+    torch.manual_seed(999)  # another process has other random numbers
+    resumed = train(WctTask(plan, data, machine), plan.schedule, tmp_path / "b", machine)
+    assert same(whole, resumed)
+
+
+def test_the_seed_decides_where_it_begins(data: Path, machine: Runtime) -> None:
+    seeds = (0, 0, 1)
+    modules = [
+        WctTask(recipe(schedule=SETTINGS["schedule"] | {"seed": seed}), data, machine).module
+        for seed in seeds
+    ]
+    assert same(modules[0], modules[1])
+    assert not same(modules[0]["relu4_1"], modules[2]["relu4_1"])
+
+
+# --- the decoder that is solved ---
+
+
+@pytest.fixture
+def shifted() -> Encoder:
+    """Features that are the colours of the upper left neighbour, above and below their mean."""
+    encoder = Encoder(Shape((6, 6, 6, 6, 6), (1,) * 5)).requires_grad_(False)
+    conv = encoder.convs["1_1"]
+    assert isinstance(conv, nn.Conv2d)
+    conv.weight.zero_()
+    conv.weight[:3, :, 0, 0], conv.weight[3:, :, 0, 0] = torch.eye(3), -torch.eye(3)
+    return encoder
+
+
+def test_the_solution_is_the_known_one(shifted: Encoder) -> None:
+    """Back from the lower right neighbour, with ImageNet's deviations, plus its mean colour."""
+    images = torch.rand(4, 3, 64, 64)
+    decoder = Decoder(shifted.shape, "relu1_1").requires_grad_(False)
+    conv = decoder.convs["1_1"]
+    assert isinstance(conv, nn.Conv2d)
+    solve(conv, shifted, images, ridge=1e-6)
+    expected = torch.zeros_like(conv.weight)
+    deviations = torch.tensor(encoders.IMAGENET_STD).diag()
+    expected[:, :3, 2, 2], expected[:, 3:, 2, 2] = deviations, -deviations
+    torch.testing.assert_close(conv.weight, expected, atol=0.02, rtol=0)
+    rebuilt = decoder(shifted(images, ("relu1_1",))["relu1_1"], (64, 64))
+    inside = (..., slice(2, -2), slice(2, -2))
+    assert psnr(rebuilt[inside], images[inside]).min() > 30
+
+
+def test_nothing_near_the_solution_is_better(encoder: Encoder, photo: Tensor) -> None:
+    """Least squares: every way away from it is up."""
+    decoder = Decoder(encoder.shape, "relu1_1").requires_grad_(False)
+    conv = decoder.convs["1_1"]
+    assert isinstance(conv, nn.Conv2d)
+    assert conv.bias is not None
+    solve(conv, encoder, photo, ridge=1e-6)
+    features = encoder(photo, ("relu1_1",))["relu1_1"]
+
+    def error() -> float:
+        return float((decoder(features, photo.shape[-2:]) - photo).double().square().mean())
+
+    least = error()
+    assert least < 0.2 * float(photo.var((2, 3)).mean())
+    for weight in (conv.weight, conv.bias):
+        for step in (0.02, -0.02):
+            way = torch.randn_like(weight) * step
+            weight += way
+            assert error() > least
+            weight -= way
+
+
+def test_features_that_say_nothing(encoder: Encoder, photo: Tensor) -> None:
+    """Black pictures, dead filters: the ridge gives the mean colour instead of an error."""
+    decoder = Decoder(encoder.shape, "relu1_1").requires_grad_(False)
+    conv = decoder.convs["1_1"]
+    assert isinstance(conv, nn.Conv2d)
+    solve(conv, encoder, torch.full((1, 3, 8, 8), 0.25))
+    flat = decoder(encoder(torch.full((1, 3, 8, 8), 0.25))["relu1_1"], (8, 8))
+    torch.testing.assert_close(flat, torch.full((1, 3, 8, 8), 0.25), atol=1e-3, rtol=0)
+
+
+# --- what is measured ---
+
+
+def test_reconstruction_is_measured_on_held_out_photos(
+    data: Path, encoder: Encoder, machine: Runtime
+) -> None:
+    """In dB per tap; the sheet has a row of photos, and one for each decoder."""
+    decoders = nn.ModuleDict({tap: Decoder(encoder.shape, tap) for tap in ("relu1_1", "relu3_1")})
+    decoders.requires_grad_(False)
+    conv = decoders["relu1_1"].get_submodule("convs.1_1")
+    assert isinstance(conv, nn.Conv2d)
+    solve(conv, encoder, read(held_out(data / "photos")[0]).pixels)
+    result = reconstruction(decoders, encoder, data, machine, data / "sheet.png")
+    assert set(result) == {"relu1_1", "relu3_1"}
+    assert result["relu1_1"] > max(15, result["relu3_1"] + 5)
+    assert read(data / "sheet.png").pixels.shape == (1, 3, 3 * 256, 6 * 256)
+
+
+def test_the_card_says_what_it_is() -> None:
+    text = card(recipe(), {"psnr": {"relu1_1": 41.24, "relu4_1": 22.0}}, 1234)
+    for part in ("`compact`", "1,234", "| relu1_1 | 41.2 |", "| relu4_1 | 22.0 |", "MIT"):
+        assert part in text
