@@ -18,10 +18,11 @@ import torch
 from skimage import data
 from torch import Tensor
 
+from impasto.codes import at
 from impasto.estimate import peak_mb
 from impasto.losses import content_error, gram_error, style_error, total_variation
 from impasto.media.image import fit, resize, to_tensor
-from impasto.methods.gatys import Config, Gatys, grams_at
+from impasto.methods.gatys import Config, Gatys
 from impasto.moments import gram
 from impasto.networks.encoders import TAPS, load_encoder
 from impasto.runtime import runtime
@@ -106,7 +107,7 @@ def plain_way(photo: Tensor, style: str, judge: Judge, until: tuple[float, float
     """One scale, float32, L-BFGS, from the photo."""
     encoder, config = load_encoder("compact"), Config()
     code = Gatys(encoder, runtime("cpu", "fp32")).encode(named(style))
-    targets = grams_at(code, max(photo.shape[-2:]))
+    targets = at(code, max(photo.shape[-2:]))
     with torch.no_grad():
         content = encoder(photo, config.content)
     image = photo.clone().requires_grad_()

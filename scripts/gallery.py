@@ -26,7 +26,7 @@ def main(folder: Path) -> None:
         style = Style.of(folder / f"{name}.jpg", encoder, name)
         path = target / f"{name}{SUFFIX}"
         style.with_facts({**about, "license": "public domain"}).save(path)
-        swatch(str(path), target / f"{name}.jpg", THUMBNAIL, seed=0, encoder="compact")
+        swatch(str(path), target / f"{name}.jpg", THUMBNAIL, 0, "compact", "gatys")
         print(path, f"{path.stat().st_size / 1e3:.0f} kB", flush=True)
 
 

@@ -46,7 +46,7 @@ def _decoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder with random decoders for the tiny encoder."""
     torch.manual_seed(2)
     folder = tmp_path_factory.mktemp("tiny")
-    for kind, taps in (("adain", ("relu4_1",)), ("wct", TAPS)):
+    for kind, taps in (("adain", ("relu4_1", "relu1_1")), ("wct", TAPS)):
         decoders = nn.ModuleDict({tap: Decoder(TINY, tap) for tap in taps})
         path = folder / "weights" / weights.file_name(kind, "tiny")
         path.parent.mkdir(exist_ok=True)

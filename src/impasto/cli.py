@@ -180,11 +180,12 @@ def styles_make(
 @click.option("--size", default=256, type=click.IntRange(16, 4096), help="Side, pixels.")
 @click.option("--seed", default=0, type=click.IntRange(0), help="Same seed, same texture.")
 @click.option("--encoder", default="compact", help="Network to look through.")
-def styles_swatch(name: str, output: Path, size: int, seed: int, encoder: str) -> None:
+@click.option("--method", default="gatys", help="gatys|wct: slow and exact, or instant.")
+def styles_swatch(name: str, output: Path, size: int, seed: int, encoder: str, method: str) -> None:
     """A texture made from the moments of a style alone."""
     from impasto.commands import swatch
 
-    swatch(name, output, size, seed, encoder)
+    swatch(name, output, size, seed, encoder, method)
     click.echo(output)
 
 

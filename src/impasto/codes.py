@@ -71,10 +71,19 @@ def at(code: Code, long_side: int) -> Code:
     }
 
 
-def part(code: Code, name: str) -> Code:
-    """What a code holds for a method within a method: ``512/start/mean`` is ``512/mean``."""
-    inner = f"/{name}/"
-    return {key.replace(inner, "/", 1): tensor for key, tensor in code.items() if inner in key}
+def inner(code: Code, name: str) -> Code:
+    """What a code holds for one layer or for a method within a method.
+
+    ``{"relu4_1/mean": ...}`` is ``{"mean": ...}``; ``{"512/start/mean": ...}`` is
+    ``{"512/mean": ...}``.
+    """
+    found = {}
+    for key, tensor in code.items():
+        parts = key.split("/")
+        if name in parts:
+            parts.remove(name)
+            found["/".join(parts)] = tensor
+    return found
 
 
 def for_canvas(regions: Sequence[Region], image: Tensor) -> list[Region]:

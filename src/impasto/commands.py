@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from impasto.errors import unknown
 from impasto.media import image as media
-from impasto.methods.gatys import texture
+from impasto.methods import gatys, wct
 from impasto.networks.encoders import load_encoder
 from impasto.pipeline import (
     Interrupted,
@@ -38,17 +39,23 @@ STDIO = "-"
 """The name of standard input and standard output."""
 
 
-def swatch(name: str, target: Path, size: int, seed: int, encoder: str) -> None:
+TEXTURES = {"gatys": gatys.texture, "wct": wct.texture}
+"""The methods that make a texture out of noise."""
+
+
+def swatch(name: str, target: Path, size: int, seed: int, encoder: str, method: str) -> None:
     """Write a square texture made from the moments of a style alone.
 
     Gatys, Ecker & Bethge 2015, arXiv:1505.07376: no content, from noise.
     """
+    if method not in TEXTURES:
+        raise unknown("method of textures", method, TEXTURES)
     media.check_target(target)
     style = open_style(name)
     check_encoder([style], encoder)
     machine = runtime()
     torch.manual_seed(seed)
-    pixels = texture(load_encoder(encoder), machine, style, size)
+    pixels = TEXTURES[method](load_encoder(encoder), machine, style, size)
     media.write(pixels.float().cpu(), target)
 
 

@@ -85,8 +85,11 @@ def _flag(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     help_text = field.description or ""
     if field.default is not None:
         help_text += f" [default: {field.default}]"
+    flag = f"--{name.replace('_', '-')}"
+    if field.annotation is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", name, help=help_text, default=None)
     return click.option(
-        f"--{name.replace('_', '-')}",
+        flag,
         name,
         type=_click_type(field.annotation),
         metavar=_metavar(field.annotation),

@@ -128,6 +128,7 @@ class Recipe(BaseModel):
         "adam"
     )
 
+    finish: Annotated[bool, Field(description="Take the palette too, at relu1_1.")] = True
     levels: Annotated[int, Field(ge=1, le=5, description="Deepest level, down to relu1_1.")] = 5
     level_strengths: Annotated[
         tuple[Annotated[float, Field(ge=0, le=1)], ...],

@@ -1,7 +1,9 @@
 """Gatys: the optimisation does what its pieces promise, and gets nearer to the style."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -10,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto.codes import Code, at, blend
+from impasto.codes import Code, Region, at, blend
+from impasto.errors import MissingWeights
 from impasto.losses import style_error
 from impasto.methods.gatys import (
     QUALITIES,
     Config,
     Gatys,
+    Targets,
     odds,
     pyramid,
     texture,
@@ -25,7 +29,7 @@ from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style
-from impasto.stylizer import Step
+from impasto.stylizer import Cost, OnStep, Step, Stylizer
 
 QUICK = Config(smallest=16, steps=(12, 8, 6), content={"relu4_1": 1.0}, variation=0.1)
 """Three scales on the 48 px photo, a fraction of a second."""
@@ -152,6 +156,177 @@ def test_a_photo_in_the_network_s_own_layout_is_left_alone(
     for method in (gatys, Gatys(gatys.encoder, gatys.runtime, replace(QUICK, smallest=64))):
         method.stylize(placed, method.encode(style))
         assert torch.equal(placed, before)
+
+
+# --- regions ---
+
+
+def left(photo: Tensor, value: float = 1.0) -> Tensor:
+    mask = torch.zeros(1, 1, *photo.shape[-2:])
+    mask[..., : photo.shape[3] // 2] = value
+    return mask
+
+
+def test_composed_by_hand() -> None:
+    """What is kept of the photo is the photo, and half of it is half."""
+    image, photo = torch.zeros(1, 3, 1, 3), torch.ones(1, 3, 1, 3)
+    kept = torch.tensor([0.0, 0.5, 1.0]).reshape(1, 1, 1, 3)
+    assert Targets({}, (), photo, kept).composed(image)[0, 0].tolist() == [[0, 0.5, 1]]
+    assert Targets({}, (), photo).composed(image) is image
+
+
+def test_what_no_mask_covers_is_the_photo(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    """Also on the way: a preview does not repaint what is to be kept."""
+    steps, mask = list[Step](), left(photo)
+    painted = gatys.stylize(photo, [Region(gatys.encode(style), mask)], 0.9, steps.append)
+    outside = (mask == 0).expand_as(photo)
+    assert torch.equal(painted[outside], photo[outside])
+    assert torch.equal(steps[-3].image[outside], photo[outside])
+    assert (painted - photo)[..., :20].abs().mean() > 0.01
+
+
+def test_a_full_mask_is_no_mask(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    code = gatys.encode(style)
+    painted = gatys.stylize(photo, [Region(code, torch.ones(1, 1, 7, 9))])
+    torch.testing.assert_close(painted, gatys.stylize(photo, code), atol=0.02, rtol=0)
+
+
+def test_a_soft_mask_knows_of_the_photo_that_shines_through(
+    gatys: Gatys, encoder: Encoder, photo: Tensor, style: Style
+) -> None:
+    """Half of every pixel is the photo's: the other half is painted so that the sum is the style.
+
+    Laid over the photo afterwards, a finished painting is further away from it.
+    """
+    code = gatys.encode(style)
+    half = gatys.stylize(photo, [Region(code, torch.full((1, 1, 4, 4), 0.5))], 0.9)
+    pasted = photo.lerp(gatys.stylize(photo, code, 0.9), 0.5)
+    assert error(encoder, half, style) < 0.8 * error(encoder, pasted, style)
+    assert (half - photo).min() >= -0.5 * photo.max()  # no pixel loses more than its half
+
+
+def test_an_empty_mask_is_the_photo(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    nothing = [Region(gatys.encode(style), torch.zeros(1, 1, 4, 4))]
+    assert torch.equal(gatys.stylize(photo, nothing), photo)
+
+
+# --- other starts ---
+
+
+class Plain(Stylizer):
+    """Paints everything in the colour of its code; remembers what it was asked."""
+
+    name, paper, strength = "plain", "nobody", 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[Tensor, Sequence[Region], float]] = []
+
+    @classmethod
+    def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Plain":
+        return cls()
+
+    def encode(self, style: Style, scale: float = 1.0) -> Code:
+        return {f"{size / scale:.0f}/deep/color": torch.full((1, 1), 0.7) for size in SIZES}
+
+    def paint(
+        self, content: Tensor, regions: Sequence[Region], strength: float, on_step: OnStep
+    ) -> Tensor:
+        self.asked.append((content, regions, strength))
+        return torch.full_like(content, regions[0].code["512/deep/color"].item())
+
+    def cost(self, height: int, width: int) -> Cost:
+        raise NotImplementedError
+
+    def rehearse(self, image: Tensor) -> Callable[[], object]:
+        raise NotImplementedError
+
+
+def test_another_method_paints_the_start(
+    encoder: Encoder, machine: Runtime, photo: Tensor, style: Style
+) -> None:
+    """On the smallest canvas, once; the first step is a step away from that."""
+    plain, steps = Plain(), list[Step]()
+    gatys = Gatys(encoder, machine, QUICK, plain)
+    gatys.stylize(photo, gatys.encode(style), 0.5, steps.append)
+    ((content, _, _),) = plain.asked
+    assert content.shape == (1, 3, 16, 13)
+    torch.testing.assert_close(steps[0].image, torch.full_like(content, 0.7), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize(("strength", "expected"), [(0.2, 0.4), (0.5, 1.0), (0.8, 1.0)])
+def test_the_start_is_as_strong_as_the_picture(
+    encoder: Encoder,
+    machine: Runtime,
+    photo: Tensor,
+    style: Style,
+    strength: float,
+    expected: float,
+) -> None:
+    """Half is as much as optimisation is asked for by default, and all that a start can give."""
+    plain = Plain()
+    gatys = Gatys(encoder, machine, replace(QUICK, smallest=48, iterations=1), plain)
+    gatys.stylize(photo, gatys.encode(style), strength)
+    assert plain.asked[0][2] == pytest.approx(expected)
+
+
+def test_the_start_gets_its_own_codes_and_the_same_regions(
+    encoder: Encoder, machine: Runtime, photo: Tensor, style: Style
+) -> None:
+    plain = Plain()
+    gatys = Gatys(encoder, machine, replace(QUICK, smallest=48, iterations=1), plain)
+    code, mask = gatys.encode(style), left(photo)
+    gatys.stylize(photo, [Region(code, mask), Region(code, 1 - mask)])
+    _, regions, _ = plain.asked[0]
+    assert all(region.code.keys() == plain.encode(style).keys() for region in regions)
+    assert [region.mask is not None for region in regions] == [True, True]
+    assert regions[0].mask is mask
+    assert at(code, 48).keys() == {*TAPS, "start/deep/color"}
+
+
+@pytest.mark.parametrize("init", ["adain", "wct"])
+def test_a_recipe_names_the_method_that_starts(
+    encoder: Encoder, machine: Runtime, decoders: None, photo: Tensor, style: Style, init: str
+) -> None:
+    """It paints what it would paint alone, and optimisation goes on from there."""
+    recipe = Recipe.model_validate({"init": init, "encoder": "tiny", "iterations": 1})
+    gatys, steps = Gatys.create(encoder, machine, recipe), list[Step]()
+    assert gatys.start is not None and gatys.start.name == init
+    gatys.stylize(photo, gatys.encode(style), 0.5, steps.append)
+    alone = gatys.start.stylize(photo, gatys.start.encode(style), 1.0)
+    torch.testing.assert_close(steps[0].image, alone, atol=0.03, rtol=0)
+    assert (alone - photo).abs().mean() > 0.1
+
+
+@pytest.mark.parametrize("init", ["adain", "wct"])
+def test_from_every_method_it_gets_near_to_the_style(
+    encoder: Encoder, machine: Runtime, decoders: None, photo: Tensor, style: Style, init: str
+) -> None:
+    """Even from what decoders of random weights make of it; styles are mixed and masks heard."""
+    recipe = Recipe.model_validate({"init": init, "encoder": "tiny", "iterations": 60})
+    gatys = Gatys.create(encoder, machine, recipe)
+    assert error(encoder, paint(gatys, photo, style), style) < 0.5 * error(encoder, photo, style)
+    code, mask = blend([gatys.encode(style)] * 2, [1, 3]), left(photo)
+    half = gatys.stylize(photo, [Region(code, mask)])
+    assert torch.equal(half[..., 20:], photo[..., 20:])
+
+
+@pytest.mark.parametrize("init", ["adain", "wct"])
+def test_a_start_needs_its_decoders(
+    home: Path, encoder: Encoder, machine: Runtime, init: str
+) -> None:
+    recipe = Recipe.model_validate({"init": init, "encoder": "tiny"})
+    with pytest.raises(MissingWeights, match=rf"recipes/{init}-compact\.toml"):
+        Gatys.create(encoder, machine, recipe)
+
+
+@pytest.mark.parametrize("init", ["content", "noise"])
+def test_without_another_method_nothing_else_is_loaded(
+    home: Path, encoder: Encoder, machine: Runtime, style: Style, init: str
+) -> None:
+    gatys = Gatys.create(encoder, machine, Recipe.model_validate({"init": init}))
+    assert gatys.start is None
+    assert at(gatys.encode(style), 48).keys() == set(TAPS)
 
 
 # --- steps ---
@@ -327,6 +502,19 @@ def test_cost_by_hand(encoder: Encoder, machine: Runtime) -> None:
     cost = Gatys(encoder, machine, config).cost(100, 50)
     assert cost.megapixels == pytest.approx(10 * 0.005 * 1.25)
     assert cost.peak_bytes == pytest.approx(5000 * encoder.bytes_per_pixel(half=False))
+
+
+def test_a_rehearsal_is_one_step(gatys: Gatys, photo: Tensor) -> None:
+    """What is timed is a pass with its gradient, each time another one."""
+    passes: list[bool] = []
+    gatys.encoder.register_forward_hook(
+        lambda _, __, features: passes.append(features["relu1_1"].requires_grad)
+    )
+    one_pass = gatys.rehearse(photo)
+    assert passes == [False]  # its targets
+    one_pass()
+    one_pass()
+    assert passes[1:] == [True, True]
 
 
 def test_a_recipe_sets_the_method(encoder: Encoder, machine: Runtime) -> None:

@@ -1,261 +1,24 @@
-"""WCT: mean and covariance of the features become the style's, as far as the photo can carry it."""
+"""WCT: level by level the decoders get the style's statistics, and strengths do what they say."""
 
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto.codes import Code, Region, at, blend, mosaic
+from impasto.codes import Region, at
 from impasto.errors import BadInput, MissingWeights
-from impasto.methods.wct import Config, Wct, roots, whitened_and_colored
+from impasto.methods.wct import TEXTURE_PASSES, Config, Wct, texture
+from impasto.moments import moments
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style
 from impasto.stylizer import Step
+from impasto.transforms import FULL, Whitening
 
-C = 12
 QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-
-def statistics(features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean and covariance in double precision.  (1, C, H, W)  ->  (C,), (C, C)"""
-    rows = features.double().flatten(2)[0]
-    weight = torch.ones_like(rows[:1]) if mask is None else mask.double().flatten(2)[0]
-    weight = weight / weight.sum()
-    mean = (rows * weight).sum(1, keepdim=True)
-    return mean[:, 0], ((rows - mean) * weight) @ (rows - mean).mT
-
-
-def code(channels: int = C, seed: int = 0) -> Code:
-    """A style of full rank; any root of a covariance will do."""
-    generator = torch.Generator().manual_seed(seed)
-    mean = torch.randn(1, channels, generator=generator) + 1
-    return {"mean": mean, "color": torch.randn(1, channels, channels, generator=generator)}
-
-
-def noise(*shape: int, seed: int = 3) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def off(got: Tensor, wanted: Tensor) -> float:
-    """Relative error, Frobenius."""
-    return float((got - wanted).norm() / wanted.norm())
-
-
-def assert_has(features: Tensor, code: Code, mask: Tensor | None = None) -> None:
-    """The features have the code's mean and covariance, within 1e-3."""
-    mean, covariance = statistics(features, mask)
-    color = code["color"][0].double()
-    assert off(mean, code["mean"][0].double()) < 1e-3
-    assert off(covariance, color @ color.mT) < 1e-3
-
-
-def span(features: Tensor) -> Tensor:
-    """The projector on the directions in which features differ.  (1, C, H, W)  ->  (C, C)"""
-    values, vectors = torch.linalg.eigh(statistics(features)[1])
-    used = vectors[:, values > 1e-6 * values.max().clamp_min(1e-6)]
-    return used @ used.mT
-
-
-# --- the equations ---
-
-
-@pytest.mark.parametrize("offset", [0.0, 3.0])
-def test_independent_features(offset: float) -> None:
-    assert_has(whitened_and_colored(noise(1, C, 20, 20) + offset, code()), code())
-
-
-@pytest.mark.parametrize("spread", [1.0, 1.5, 2.0])
-def test_correlated_features(spread: float) -> None:
-    """Deviations of the main axes from 1 down to a hundredth, about a mean as ReLUs have it."""
-    axes = torch.linalg.qr(noise(C, C, seed=1)).Q @ torch.diag(torch.logspace(0, -spread, C))
-    features = torch.einsum("dc,bchw->bdhw", axes, noise(1, C, 30, 30)) + 3
-    assert_has(whitened_and_colored(features, code()), code())
-
-
-def test_masked_features() -> None:
-    """Weighted by a soft mask; what lies outside moves along, and counts for nothing."""
-    features, mask = noise(1, C, 20, 24) * 2 + 1, torch.rand(1, 1, 20, 24)
-    mask[..., :6] = 0
-    painted = whitened_and_colored(features, code(), mask)
-    assert_has(painted, code(), mask)
-    features[..., :6] += 100
-    again = whitened_and_colored(features, code(), mask)
-    torch.testing.assert_close(again[..., 6:], painted[..., 6:], rtol=1e-3, atol=1e-3)
-
-
-def test_each_picture_of_a_batch_is_whitened_alone() -> None:
-    pair = torch.cat([noise(1, C, 9, 9), noise(1, C, 9, 9, seed=4) * 7 - 2])
-    for part in whitened_and_colored(pair, code()).split(1):
-        assert_has(part, code())
-
-
-def test_known_answer() -> None:
-    """A deviation of 2 about 5 becomes one of 3 about 1: 3 and 7 become -2 and 4."""
-    features = torch.tensor([3.0, 7.0]).reshape(1, 1, 1, 2)
-    wanted = {"mean": torch.tensor([[1.0]]), "color": torch.tensor([[[3.0]]])}
-    painted = whitened_and_colored(features, wanted).flatten()
-    torch.testing.assert_close(painted, torch.tensor([-2.0, 4.0]))
-
-
-def test_its_own_statistics_change_nothing() -> None:
-    """The symmetric root: colouring is the way back of whitening, not another rotation."""
-    features = noise(1, C, 20, 20) + 1
-    mean, covariance = (part[None].float() for part in statistics(features))
-    painted = whitened_and_colored(features, {"mean": mean, "color": roots(covariance)[0]})
-    torch.testing.assert_close(painted, features, rtol=1e-3, atol=1e-3)
-
-
-@given(positions=st.integers(2, C), seed=st.integers(0, 2**31))
-@settings(max_examples=20, deadline=None)
-def test_fewer_positions_than_channels(positions: int, seed: int) -> None:
-    """A photo with few features has few directions: in those it is the style, elsewhere nothing."""
-    features = noise(1, C, 1, positions, seed=seed) + 1
-    painted = whitened_and_colored(features, code())
-    mean, covariance = statistics(painted)
-    color = code()["color"][0].double()
-    values = torch.linalg.eigvalsh(statistics(features)[1])
-    if values[-(positions - 1)] > 1e-4 * values[-1]:  # above the floor
-        assert off(covariance, color @ span(features) @ color.mT) < 1e-2
-    assert off(mean, code()["mean"][0].double()) < 1e-3
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (20, 20)])
-@pytest.mark.parametrize("value", [0.0, 0.7, 60.0])
-def test_flat_features_become_the_mean(size: tuple[int, int], value: float) -> None:
-    """Rounding is all that differs: divided by its own deviation it would be a pattern."""
-    features = (noise(1, C, 1, 1).abs() * value).expand(1, C, *size)
-    painted = whitened_and_colored(features, code())
-    expected = code()["mean"][..., None, None].expand_as(painted)
-    torch.testing.assert_close(painted, expected, rtol=0, atol=1e-2)
-
-
-def test_a_flat_part_is_flat_too() -> None:
-    """A mask over blue sky; the rest of the photo is anything but."""
-    features, mask = noise(1, C, 8, 8) * 5, torch.zeros(1, 1, 8, 8)
-    features[..., :4, :] = noise(1, C, 1, 1, seed=1)
-    mask[..., :4, :] = 1
-    painted = whitened_and_colored(features, code(), mask)[..., :4, :]
-    expected = code()["mean"][..., None, None].expand_as(painted)
-    torch.testing.assert_close(painted, expected, rtol=0, atol=1e-2)
-
-
-def test_an_empty_mask_gives_no_nan() -> None:
-    mask = torch.zeros(1, 1, 4, 4)
-    assert whitened_and_colored(noise(1, C, 4, 4), code(), mask).isfinite().all()
-
-
-def test_half_precision_is_computed_in_float32() -> None:
-    painted = whitened_and_colored(noise(1, C, 20, 20).bfloat16(), code())
-    assert painted.dtype == torch.float32
-    assert_has(painted, code())
-
-
-@given(weight=st.floats(-1, 2))
-@settings(max_examples=15, deadline=None)
-def test_a_blend_of_codes_is_the_mean_of_coloured_features(weight: float) -> None:
-    """As the paper mixes styles, at the cost of one; beyond both ends too."""
-    features, shares = noise(1, C, 9, 9), (1 - weight, weight)
-    codes = [code(seed=1), code(seed=2)]
-    mixed = whitened_and_colored(features, blend(codes, shares))
-    parts = [whitened_and_colored(features, c) * w for c, w in zip(codes, shares, strict=True)]
-    torch.testing.assert_close(mixed, parts[0] + parts[1], rtol=1e-3, atol=1e-4)
-
-
-def test_each_region_has_its_own_statistics() -> None:
-    features, mask = noise(1, C, 12, 20), torch.zeros(1, 1, 12, 20)
-    mask[..., :8] = 1
-    regions = [Region(code(seed=1), mask), Region(code(seed=2), 1 - mask)]
-    painted = mosaic(features, regions, whitened_and_colored)
-    assert_has(painted[..., :8], code(seed=1))
-    assert_has(painted[..., 8:], code(seed=2))
-
-
-# --- what keeps whitening tame ---
-
-WHITE = {"mean": torch.zeros(1, 2), "color": torch.eye(2)[None]}
-
-
-def pair(first: float, second: float) -> Tensor:
-    """Two independent channels with these deviations about 0.  ->  (1, 2, 2, 2)"""
-    signs = torch.tensor([[[1.0, 1.0], [-1.0, -1.0]], [[1.0, -1.0], [1.0, -1.0]]])
-    return (signs * torch.tensor([first, second]).reshape(2, 1, 1))[None]
-
-
-@pytest.mark.parametrize(("floor", "expected"), [(1e-6, 1.0), (0.01, 0.1), (1.0, 0.01)])
-def test_the_floor_bounds_the_gain(floor: float, expected: float) -> None:
-    """Deviations 10 and 0.1: eigenvalues 100 and 0.01, which count as at least 100 x floor."""
-    painted = whitened_and_colored(pair(10, 0.1), WHITE, config=Config(floor=floor))
-    torch.testing.assert_close(painted.abs()[0, :, 0, 0], torch.tensor([1.0, expected]))
-
-
-def test_shrinkage_one_whitens_channel_by_channel() -> None:
-    """Every channel has variance 1, correlations are left as they were: AdaIN, in fact."""
-    mix = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
-    features = torch.einsum("dc,bchw->bdhw", mix, noise(1, 2, 20, 20)) * 3 + 1
-    painted = whitened_and_colored(features, WHITE, config=Config(shrinkage=1.0))
-    mean, covariance = statistics(features)
-    deviation = covariance.diagonal().sqrt()
-    expected = (features[0].double() - mean[:, None, None]) / deviation[:, None, None]
-    torch.testing.assert_close(painted[0].double(), expected, rtol=1e-3, atol=1e-3)
-
-
-def test_shrinkage_between_leaves_some_correlation() -> None:
-    mix = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
-    features = torch.einsum("dc,bchw->bdhw", mix, noise(1, 2, 20, 20))
-    left = [
-        statistics(whitened_and_colored(features, WHITE, config=Config(shrinkage=s)))[1][0, 1]
-        for s in QUARTERS
-    ]
-    assert left[0].abs() < 1e-4
-    assert all(a < b for a, b in pairwise(left))
-
-
-# --- roots ---
-
-
-def covariances(count: int, channels: int, rank: int) -> Tensor:
-    factors = noise(count, channels, rank)
-    return factors @ factors.mT
-
-
-def test_the_root_is_a_root() -> None:
-    covariance = covariances(3, 6, 20)
-    root, inverse = roots(covariance)
-    torch.testing.assert_close(root @ root, covariance, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(root, root.mT, rtol=1e-4, atol=1e-5)
-    assert (torch.linalg.eigvalsh(root) > 0).all()
-    torch.testing.assert_close(root @ inverse, torch.eye(6).expand(3, 6, 6), rtol=0, atol=1e-3)
-
-
-def test_roots_by_hand() -> None:
-    """Eigenvalues 1 and 9 along the diagonals of the plane."""
-    root, inverse = roots(torch.tensor([[[5.0, 4.0], [4.0, 5.0]]]))
-    torch.testing.assert_close(root, torch.tensor([[[2.0, 1.0], [1.0, 2.0]]]))
-    torch.testing.assert_close(inverse, torch.tensor([[[2.0, -1.0], [-1.0, 2.0]]]) / 3)
-
-
-@pytest.mark.parametrize("rank", [0, 1, 3])
-def test_roots_of_what_has_no_inverse(rank: int) -> None:
-    """Zeros, and what rounding leaves below zero, give neither NaN nor infinity."""
-    covariance = covariances(2, 6, rank) - 1e-8 * torch.eye(6)
-    root, inverse = roots(covariance, 1e-5)
-    assert root.isfinite().all()
-    assert inverse.isfinite().all()
-    torch.testing.assert_close(root @ root, covariance, rtol=1e-3, atol=1e-3)
-
-
-def test_the_floor_bounds_the_inverse() -> None:
-    _, inverse = roots(torch.diag_embed(torch.tensor([[4.0, 1e-9]])), 0.01)
-    torch.testing.assert_close(inverse.diagonal(dim1=1, dim2=2), torch.tensor([[0.5, 5.0]]))
-
-
-# --- the method ---
 
 
 @pytest.fixture
@@ -295,11 +58,11 @@ def paint(method: Wct, photo: Tensor, style: Style, strength: float | None = 1.0
 
 def test_the_code_holds_means_and_roots_of_the_style(make: type[Maker], style: Style) -> None:
     code = make.of().encode(style)
-    parts = {f"{size}/{part}/{tap}" for size in SIZES for part in ("mean", "color") for tap in TAPS}
+    parts = {f"{size}/{tap}/{part}" for size in SIZES for part in ("mean", "color") for tap in TAPS}
     assert code.keys() == parts
     expected = style.at(512)["relu3_1"]
-    torch.testing.assert_close(code["512/mean/relu3_1"], expected.mean)
-    root = code["512/color/relu3_1"]
+    torch.testing.assert_close(code["512/relu3_1/mean"], expected.mean)
+    root = code["512/relu3_1/color"]
     torch.testing.assert_close(root @ root, expected.covariance(), rtol=1e-3, atol=1e-4)
 
 
@@ -342,7 +105,9 @@ def test_a_level_of_strength_zero_is_left_out(
 
 
 def test_no_level_at_all_is_the_photo(make: type[Maker], photo: Tensor, style: Style) -> None:
-    torch.testing.assert_close(paint(make.of(levels=2, level_strengths="0,0"), photo, style), photo)
+    """To the last bit, and a picture of its own."""
+    painted = paint(make.of(levels=2, level_strengths="0,0"), photo, style)
+    assert torch.equal(painted, photo) and painted is not photo
 
 
 @pytest.mark.parametrize(("levels", "given"), [(5, "1,1"), (2, "1,1,1"), (1, "1,1,1,1,1")])
@@ -367,6 +132,12 @@ def test_settings_of_the_recipe_are_heard(
     assert (plain - other).abs().mean() > 1e-4
 
 
+def test_a_recipe_sets_the_method(make: type[Maker]) -> None:
+    config = make.of(levels=2, level_strengths="1,0.5", floor=0.1, shrinkage=0.3).config
+    assert config == Config((1.0, 0.5), Whitening(0.1, 0.3))
+    assert make.of().config == Config() == Config((1.0,) * 5, FULL)
+
+
 @pytest.mark.parametrize("tap", TAPS[:3])
 def test_the_decoder_gets_the_statistics_of_the_style(
     make: type[Maker], photo: Tensor, style: Style, tap: str
@@ -378,11 +149,13 @@ def test_the_decoder_gets_the_statistics_of_the_style(
     method.decoders[tap].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     code = at(method.encode(style), max(photo.shape[-2:]))
     paint(method, photo, style)
-    mean, covariance = statistics(seen[0])
-    color = code[f"color/{tap}"][0].double()
-    projector = span(method.encoder(photo, (tap,))[tap])
-    torch.testing.assert_close(mean, code[f"mean/{tap}"][0].double(), rtol=1e-3, atol=1e-3)
-    assert off(covariance, color @ projector @ color.mT) < 1e-2
+    own = moments(method.encoder(photo, (tap,))[tap].double())
+    values, vectors = torch.linalg.eigh(own.covariance()[0])
+    used = vectors[:, values > 1e-6 * values.max()]
+    got, color = moments(seen[0]), code[f"{tap}/color"][0]
+    torch.testing.assert_close(got.mean, code[f"{tap}/mean"], rtol=1e-3, atol=1e-3)
+    expected = color @ used.float() @ used.float().mT @ color
+    assert (got.covariance()[0] - expected).norm() < 1e-2 * expected.norm()
 
 
 def test_more_strength_leads_further(make: type[Maker], photo: Tensor, style: Style) -> None:
@@ -460,3 +233,39 @@ def test_inside_its_mask_a_region_does_not_see_the_others(
 def test_decoders_have_to_be_there(home: Path, encoder: Encoder, machine: Runtime) -> None:
     with pytest.raises(MissingWeights, match=r"recipes/wct-compact\.toml"):
         Wct.create(encoder, machine, Recipe(method="wct", encoder="tiny"))
+
+
+# --- textures ---
+
+
+def test_a_texture_is_made_of_noise_in_several_passes(
+    encoder: Encoder, machine: Runtime, decoders: None, style: Style
+) -> None:
+    """At full strength, each pass on what the one before has made."""
+    torch.manual_seed(7)
+    method = Wct.create(encoder, machine, Recipe(method="wct", encoder="tiny"))
+    image = torch.rand(1, 3, 40, 40)
+    for _ in range(TEXTURE_PASSES):
+        image = paint(method, image, style)
+    torch.manual_seed(7)
+    assert torch.equal(texture(encoder, machine, style, 40), image)
+
+
+def test_textures_differ_by_seed_and_by_style(
+    encoder: Encoder, machine: Runtime, decoders: None, style: Style, photo: Tensor
+) -> None:
+    def made(seed: int, style: Style) -> Tensor:
+        torch.manual_seed(seed)
+        return texture(encoder, machine, style, 32)
+
+    first, again, other = made(1, style), made(1, style), made(2, style)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert not torch.equal(first, made(1, Style.of(photo.flip(1), encoder)))
+    assert 0 <= first.min() < first.max() <= 1
+
+
+def test_a_texture_needs_decoders(
+    home: Path, encoder: Encoder, machine: Runtime, style: Style
+) -> None:
+    with pytest.raises(MissingWeights, match=r"recipes/wct-compact\.toml"):
+        texture(encoder, machine, style, 32)

@@ -161,7 +161,7 @@ def test_unknown_tap() -> None:
 
 
 def store(
-    folder: Path, name: str, decoders: nn.ModuleDict, kind: str = "wct", **config: float
+    folder: Path, name: str, decoders: nn.ModuleDict, kind: str = "wct", **config: object
 ) -> Path:
     path = folder / weights.file_name(kind, name)
     half = {key: value.half() for key, value in decoders.state_dict().items()}
@@ -178,14 +178,14 @@ def test_missing_decoders_say_how_to_make_them(home: Path, encoder: Encoder, kin
     with pytest.raises(
         MissingWeights, match=rf"{kind} .*'tiny'.*recipes/{kind}-compact.toml.*tiny"
     ):
-        load_decoders(kind, encoder)
+        load_decoders(kind, encoder, TAPS)
 
 
 def test_decoders_of_another_encoder_are_no_help(home: Path, encoder: Encoder) -> None:
     """Nobody asked for a decoder by name: a list of names would be no answer."""
     store(home, "compact", mirrors(TINY, "relu4_1"))
     with pytest.raises(MissingWeights, match=r"'tiny'.*recipes/wct-compact.toml"):
-        load_decoders("wct", encoder)
+        load_decoders("wct", encoder, ("relu4_1",))
 
 
 @pytest.mark.parametrize("width", [1.0, 1.5])
@@ -193,7 +193,7 @@ def test_what_was_written_is_read(home: Path, encoder: Encoder, width: float) ->
     """Frozen, in float32, by tap, as wide as the header says."""
     made = mirrors(TINY, "relu2_1", "relu4_1", width=width)
     store(home, "tiny", made, width=width)
-    loaded = load_decoders("wct", encoder)
+    loaded = load_decoders("wct", encoder, ("relu4_1", "relu2_1"))
     assert set(loaded) == {"relu2_1", "relu4_1"}
     assert not loaded.training
     assert all(p.dtype == torch.float32 and not p.requires_grad for p in loaded.parameters())
@@ -204,21 +204,36 @@ def test_what_was_written_is_read(home: Path, encoder: Encoder, width: float) ->
 
 def test_a_header_without_width_means_the_mirror(home: Path, encoder: Encoder) -> None:
     store(home, "tiny", mirrors(TINY, "relu3_1"))
-    assert convs(load_decoders("wct", encoder))[0].out_channels == 6
+    assert convs(load_decoders("wct", encoder, ("relu3_1",)))[0].out_channels == 6
+
+
+def test_a_tap_is_missing(home: Path, encoder: Encoder) -> None:
+    """Found out here, not in the middle of a picture."""
+    path = store(home, "tiny", mirrors(TINY, "relu4_1"))
+    with pytest.raises(DamagedWeights, match=rf"{path} does not fit the encoder 'tiny'"):
+        load_decoders("wct", encoder, ("relu4_1", "relu1_1"))
+
+
+@pytest.mark.parametrize("width", ["wide", None, [1], {}, -1.0, 2.0, math.nan])
+def test_a_width_that_is_none_or_another(home: Path, encoder: Encoder, width: object) -> None:
+    """What a header says may be anything."""
+    path = store(home, "tiny", mirrors(TINY, "relu4_1"), width=width)
+    with pytest.raises(DamagedWeights, match=rf"{path} does not fit the encoder 'tiny'"):
+        load_decoders("wct", encoder, ("relu4_1",))
 
 
 def test_decoders_of_another_shape(home: Path, encoder: Encoder) -> None:
     """Sound in itself, but made for another version of the encoder."""
     path = store(home, "tiny", mirrors(Shape((4, 6, 9, 8, 8), (2, 2, 1, 1, 1)), "relu4_1"))
     with pytest.raises(DamagedWeights, match=rf"{path} does not fit the encoder 'tiny'"):
-        load_decoders("wct", encoder)
+        load_decoders("wct", encoder, ("relu4_1",))
 
 
 def test_decoders_with_other_names(home: Path, encoder: Encoder) -> None:
     path = home / weights.file_name("wct", "tiny")
     weights.write(path, {"conv.weight": torch.zeros(3)}, weights.Header("wct", "tiny"))
     with pytest.raises(DamagedWeights, match="does not fit"):
-        load_decoders("wct", encoder)
+        load_decoders("wct", encoder, TAPS)
 
 
 def test_decoders_with_a_layer_missing(home: Path, encoder: Encoder) -> None:
@@ -227,7 +242,7 @@ def test_decoders_with_a_layer_missing(home: Path, encoder: Encoder) -> None:
     path = home / weights.file_name("wct", "tiny")
     weights.write(path, state, weights.Header("wct", "tiny"))
     with pytest.raises(DamagedWeights, match="does not fit"):
-        load_decoders("wct", encoder)
+        load_decoders("wct", encoder, ("relu4_1",))
 
 
 def test_damaged_decoders(home: Path, encoder: Encoder) -> None:
@@ -236,4 +251,4 @@ def test_damaged_decoders(home: Path, encoder: Encoder) -> None:
     content[-100] ^= 1
     path.write_bytes(content)
     with pytest.raises(DamagedWeights, match="sha256"):
-        load_decoders("wct", encoder)
+        load_decoders("wct", encoder, ("relu4_1",))

@@ -87,6 +87,14 @@ def test_no_pictures_of_either_kind(tmp_path: Path, listed: Callable[[Path], lis
         listed(tmp_path)
 
 
+def test_one_picture_is_too_few_to_train_on(tmp_path: Path) -> None:
+    """It is the one that is held out."""
+    path = store(tmp_path / "a.png", noise())
+    with pytest.raises(BadInput, match=r"^One picture in '.*', which is held out: training needs"):
+        training_files(tmp_path)
+    assert held_out(tmp_path) == [path]
+
+
 # --- crops ---
 
 

@@ -1,14 +1,17 @@
-"""What all decoders' recipes share: stages, crops that repeat, errors with known answers."""
+"""What all decoders' recipes share: stages, crops, errors, and the decoder that is solved."""
 
 import math
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from impasto.config import validate
 from impasto.errors import BadInput, UnknownName
 from impasto.media.image import write
+from impasto.networks.decoders import Decoder
+from impasto.networks.encoders import IMAGENET_STD, TAPS, Encoder, Shape
 from impasto.runtime import Runtime
 from impasto.training.decoders import (
     PIXEL_VARIANCE,
@@ -16,6 +19,7 @@ from impasto.training.decoders import (
     crops,
     pixel_error,
     psnr,
+    solved,
 )
 
 SETTINGS = {
@@ -133,3 +137,76 @@ def test_psnr_is_of_each_picture() -> None:
     zeros = torch.zeros(2, 3, 8, 8)
     other = zeros + torch.tensor([0.1, 0.01]).reshape(2, 1, 1, 1)
     torch.testing.assert_close(psnr(other, zeros), torch.tensor([20.0, 40.0]))
+
+
+# --- the decoder that is solved ---
+
+
+@pytest.fixture
+def shifted() -> Encoder:
+    """Features that are the colours of the upper left neighbour, above and below their mean."""
+    encoder = Encoder(Shape((6, 6, 6, 6, 6), (1,) * 5)).requires_grad_(False)
+    conv = encoder.convs["1_1"]
+    assert isinstance(conv, nn.Conv2d)
+    conv.weight.zero_()
+    conv.weight[:3, :, 0, 0], conv.weight[3:, :, 0, 0] = torch.eye(3), -torch.eye(3)
+    return encoder
+
+
+def only_conv(decoder: Decoder) -> nn.Conv2d:
+    (conv,) = decoder.convs.values()
+    assert isinstance(conv, nn.Conv2d)
+    return conv
+
+
+def rebuilt(decoder: Decoder, encoder: Encoder, images: Tensor) -> Tensor:
+    features = encoder(images, TAPS[:1])[TAPS[0]]
+    picture: Tensor = decoder(features, (images.shape[-2], images.shape[-1]))
+    return picture
+
+
+def test_the_solution_is_the_known_one(shifted: Encoder) -> None:
+    """Back from the lower right neighbour, with ImageNet's deviations, plus its mean colour."""
+    images = torch.rand(4, 3, 64, 64)
+    decoder = solved(shifted, images, ridge=1e-6)
+    weight = only_conv(decoder).weight
+    expected = torch.zeros_like(weight)
+    deviations = torch.tensor(IMAGENET_STD).diag()
+    expected[:, :3, 2, 2], expected[:, 3:, 2, 2] = deviations, -deviations
+    torch.testing.assert_close(weight, expected, atol=0.02, rtol=0)
+    inside = (..., slice(2, -2), slice(2, -2))
+    assert psnr(rebuilt(decoder, shifted, images)[inside], images[inside]).min() > 30
+
+
+def test_nothing_near_the_solution_is_better(encoder: Encoder, photo: Tensor) -> None:
+    """Least squares: every way away from it is up."""
+    decoder = solved(encoder, photo, ridge=1e-6)
+
+    def error() -> float:
+        return float((rebuilt(decoder, encoder, photo) - photo).double().square().mean())
+
+    least = error()
+    assert least < 0.2 * float(photo.var((2, 3)).mean())
+    for weight in decoder.parameters():
+        for step in (0.02, -0.02):
+            way = torch.randn_like(weight) * step
+            weight += way
+            assert error() > least
+            weight -= way
+
+
+def test_features_that_say_nothing(encoder: Encoder) -> None:
+    """Even pictures, dead filters: the ridge gives the mean colour instead of an error."""
+    grey = torch.full((1, 3, 8, 8), 0.25)
+    flat = rebuilt(solved(encoder, grey), encoder, grey)
+    torch.testing.assert_close(flat, grey, atol=1e-3, rtol=0)
+
+
+def test_the_solution_is_not_trained_any_further(encoder: Encoder, photo: Tensor) -> None:
+    """It is a decoder of relu1_1 as any other, but frozen; random numbers do not come into it."""
+    decoder = solved(encoder, photo)
+    assert decoder.tap == TAPS[0]
+    assert not any(p.requires_grad for p in decoder.parameters())
+    torch.manual_seed(99)
+    again = solved(encoder, photo).state_dict()
+    assert all(torch.equal(again[key], own) for key, own in decoder.state_dict().items())

@@ -5,16 +5,22 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from impasto import weights
 from impasto.config import read_toml, validate
 from impasto.errors import BadInput, MissingWeights, UnknownName
+from impasto.losses import content_error, style_error
+from impasto.media import image as media
 from impasto.media.image import write
+from impasto.media.samples import sample_photo
+from impasto.methods.adain import Adain
+from impasto.moments import gram
 from impasto.networks import encoders
 from impasto.networks.decoders import load_decoders
 from impasto.networks.encoders import SHAPES, TAPS, Encoder, Shape, load_encoder
 from impasto.runtime import Runtime
+from impasto.style import Style
 from impasto.training import judge
 from impasto.training.adain import AdainRecipe
 from impasto.training.encoder import EncoderRecipe
@@ -24,6 +30,8 @@ from impasto.training.teachers import EXACT, EXACT_FILE, SLIM, SLIM_FILE, Teache
 from impasto.training.wct import WctRecipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
+
+JUDGED = ("photo", "painted")
 
 MODELS = {"encoder": EncoderRecipe, "adain": AdainRecipe, "wct": WctRecipe}
 
@@ -134,7 +142,7 @@ def compact(encoder: Encoder, home: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize(("kind", "taps"), [("adain", ("relu4_1",)), ("wct", TAPS)])
+@pytest.mark.parametrize(("kind", "taps"), [("adain", ("relu4_1", "relu1_1")), ("wct", TAPS)])
 def test_decoders_are_trained_and_found(
     data: Path, tmp_path: Path, machine: Runtime, compact: Path, kind: str, taps: tuple[str, ...]
 ) -> None:
@@ -156,7 +164,7 @@ def test_decoders_are_trained_and_found(
     assert dict(header.config) == {"encoder": "compact", "width": 0.5}
     model = MODELS[kind]
     assert model.model_validate_json(header.recipe) == validate(model, settings)
-    loaded = load_decoders(kind, load_encoder("compact"))
+    loaded = load_decoders(kind, load_encoder("compact"), taps)
     assert set(loaded) == set(taps)
     stored = {key: tensor.float() for key, tensor in tensors.items()}
     assert all(torch.equal(stored[key], own) for key, own in loaded.state_dict().items())
@@ -180,6 +188,62 @@ def test_the_decoders_of_wct_are_measured(
     card = path.with_suffix(".md").read_text()
     assert all(f"| {tap} | {measured[tap]:.1f} |" in card for tap in TAPS)
     assert (tmp_path / "run" / "rebuilt.png").exists()
+
+
+@pytest.mark.usefixtures("small")
+def test_the_decoder_of_adain_is_judged_by_what_it_paints(
+    data: Path, tmp_path: Path, machine: Runtime, compact: Path
+) -> None:
+    """Errors in the header and in the card, pictures beside the weights."""
+    path = train_recipe(
+        DECODERS | {"kind": "adain"},
+        data=data,
+        teacher=data / "teacher",
+        run=tmp_path / "run",
+        output=None,
+        runtime=machine,
+    )
+    measured = weights.read_header(path).metrics
+    assert set(measured) == {f"{c}/{k}_error" for c in JUDGED for k in ("style", "content")}
+    assert measured["photo/content_error"] == 0 < measured["painted/content_error"]
+    card = path.with_suffix(".md").read_text()
+    for column in JUDGED:
+        style, content = (measured[f"{column}/{kind}_error"] for kind in ("style", "content"))
+        assert f"| {column} | {style:.3f} | {content:.3f} |" in card
+    assert media.header(tmp_path / "run" / "judged.png") == (3 * 24 // 2, 24 // 2)
+
+
+class Wash(Adain):
+    """Paints everything in one grey."""
+
+    def stylize(self, content: Tensor, *_: object, **__: object) -> Tensor:  # type: ignore[override]
+        return torch.full_like(content, 0.5)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_method_is_measured_by_its_own_encoder(
+    data: Path, tmp_path: Path, machine: Runtime, encoder: Encoder
+) -> None:
+    """Mean over photos and styles, beside the photo as it was; a row in the sheet for each photo."""
+    method = Wash(encoder, nn.ModuleDict(), machine)
+    sheet = tmp_path / "sheet.png"
+    measured = judge.judge_method(method, encoder, data / "gallery", machine, sheet)
+    photo = sample_photo(judge.PHOTOS[0])
+    photo = media.resize(photo, (24, 24))
+    grey = torch.full_like(photo, 0.5)
+    features, expected = (encoder(image) for image in (photo, grey)), []
+    own, flat = features
+    for name in judge.STYLES:
+        style = Style.of(data / "gallery" / f"{name}.jpg", encoder).at(24)
+        wanted = {tap: m.second for tap, m in style.items()}
+        expected.append(float(style_error({tap: gram(f) for tap, f in flat.items()}, wanted)))
+    content = float(content_error(flat["relu4_1"], own["relu4_1"]))
+    assert measured["painted/style_error"] == pytest.approx(sum(expected) / 2, rel=1e-3)
+    assert measured["painted/content_error"] == pytest.approx(content, rel=1e-3)
+    assert measured["photo/content_error"] == 0 < measured["photo/style_error"]
+    pixels = media.read(sheet).pixels
+    assert pixels.shape == (1, 3, 12, 36)
+    torch.testing.assert_close(pixels[..., 14:], grey[..., :12, :22], atol=0.01, rtol=0)
 
 
 def test_every_kind_has_a_model() -> None:

@@ -1,4 +1,4 @@
-"""The decoders of WCT: what they are told, that they learn it, and the one that is solved."""
+"""The decoders of WCT: what they are told, in which style, and that they learn it."""
 
 from pathlib import Path
 
@@ -10,14 +10,15 @@ from impasto import weights
 from impasto.config import validate
 from impasto.errors import BadInput, MissingWeights
 from impasto.media.image import read, write
+from impasto.moments import moments
 from impasto.networks import encoders
 from impasto.networks.decoders import Decoder
-from impasto.networks.encoders import TAPS, Encoder, Shape
+from impasto.networks.encoders import TAPS, Encoder
 from impasto.runtime import Runtime
 from impasto.training.data import held_out
-from impasto.training.decoders import psnr
+from impasto.training.decoders import crops, pixel_error, solved
 from impasto.training.loop import Progress, train
-from impasto.training.wct import WctRecipe, WctTask, card, reconstruction, solve
+from impasto.training.wct import WctRecipe, WctTask, card, reconstruction, transferred
 
 SETTINGS = {
     "kind": "wct",
@@ -106,6 +107,78 @@ def test_the_encoder_has_to_be_there(data: Path, machine: Runtime) -> None:
         WctTask(recipe(encoder="vgg19"), data, machine)
 
 
+# --- features in the style of others ---
+
+
+def test_the_rest_of_a_batch_takes_the_style_of_the_others() -> None:
+    """The third picture that of the first, the fourth that of the second; these two are kept."""
+    features = torch.randn(4, 5, 12, 12) * torch.arange(1, 5).reshape(4, 1, 1, 1) + 2
+    before = features.clone()
+    mixed = transferred(features, 2)
+    assert torch.equal(mixed[:2], features[:2]) and torch.equal(features, before)
+    got, wanted = moments(mixed[2:]), moments(features[:2])
+    torch.testing.assert_close(got.mean, wanted.mean, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(got.covariance(), wanted.covariance(), rtol=1e-2, atol=1e-2)
+    assert (mixed[2:] - features[:2]).abs().mean() > 0.5  # the style, not the picture
+
+
+@pytest.mark.parametrize("plain", [1, 3])
+def test_any_part_of_a_batch_can_be_left_plain(plain: int) -> None:
+    features = torch.randn(4, 5, 12, 12) * torch.arange(1, 5).reshape(4, 1, 1, 1)
+    mixed = transferred(features, plain)
+    assert torch.equal(mixed[:plain], features[:plain])
+    got, wanted = moments(mixed[plain:]).std(), moments(features[: 4 - plain]).std()
+    torch.testing.assert_close(got, wanted, rtol=1e-2, atol=1e-2)
+
+
+def test_all_plain_is_nothing_done() -> None:
+    features = torch.randn(3, 5, 4, 4).bfloat16()
+    mixed = transferred(features, 3)
+    assert mixed.dtype == torch.float32 and torch.equal(mixed, features.float())
+
+
+def test_flat_features_are_finite() -> None:
+    """A crop of blue sky, in the style of another."""
+    assert transferred(torch.full((2, 5, 4, 4), 3.0), 1).isfinite().all()
+
+
+class Grey(nn.Module):
+    """Paints grey, whatever it is given; remembers what that was."""
+
+    def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+        self.seen = features
+        return torch.full((len(features), 3, *size), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("share", "batch", "plain"), [(0.5, 4, 2), (0.25, 4, 3), (0.0, 4, 4), (0.5, 1, 1)]
+)
+def test_a_share_of_each_batch_is_transferred(
+    data: Path, machine: Runtime, share: float, batch: int, plain: int
+) -> None:
+    """Their pixels are nobody's, so pixels are compared of the others alone."""
+    stages = [{"until": 9, "size": 32, "batch": batch}]
+    plan = recipe(transferred=share, stages=stages)
+    task = WctTask(plan, data, machine)
+    task.module = nn.ModuleDict({tap: Grey() for tap in TAPS})
+    losses = task.losses(2)
+    images = crops(task.paths, plan, 2, machine, plan.schedule.seed)
+    for tap, features in task.encoder(images, TAPS[1:]).items():
+        seen = task.module[tap].seen
+        assert torch.equal(seen[:plain], features[:plain])
+        assert torch.equal(seen, transferred(features, plain))
+        expected = pixel_error(torch.full_like(images[:plain], 0.5), images[:plain])
+        torch.testing.assert_close(losses[f"{tap}/pixels"], expected)
+        assert losses[f"{tap}/features"] > 0
+
+
+@pytest.mark.parametrize("change", [{"transferred": 1}, {"transferred": -0.1}, {"features": -1}])
+def test_recipes_that_make_no_sense(change: dict[str, object]) -> None:
+    """Somebody has to say what the pixels are."""
+    with pytest.raises(BadInput):
+        recipe(**change)
+
+
 # --- learning ---
 
 
@@ -153,68 +226,6 @@ def test_the_seed_decides_where_it_begins(data: Path, machine: Runtime) -> None:
     assert not same(modules[0]["relu4_1"], modules[2]["relu4_1"])
 
 
-# --- the decoder that is solved ---
-
-
-@pytest.fixture
-def shifted() -> Encoder:
-    """Features that are the colours of the upper left neighbour, above and below their mean."""
-    encoder = Encoder(Shape((6, 6, 6, 6, 6), (1,) * 5)).requires_grad_(False)
-    conv = encoder.convs["1_1"]
-    assert isinstance(conv, nn.Conv2d)
-    conv.weight.zero_()
-    conv.weight[:3, :, 0, 0], conv.weight[3:, :, 0, 0] = torch.eye(3), -torch.eye(3)
-    return encoder
-
-
-def test_the_solution_is_the_known_one(shifted: Encoder) -> None:
-    """Back from the lower right neighbour, with ImageNet's deviations, plus its mean colour."""
-    images = torch.rand(4, 3, 64, 64)
-    decoder = Decoder(shifted.shape, "relu1_1").requires_grad_(False)
-    conv = decoder.convs["1_1"]
-    assert isinstance(conv, nn.Conv2d)
-    solve(conv, shifted, images, ridge=1e-6)
-    expected = torch.zeros_like(conv.weight)
-    deviations = torch.tensor(encoders.IMAGENET_STD).diag()
-    expected[:, :3, 2, 2], expected[:, 3:, 2, 2] = deviations, -deviations
-    torch.testing.assert_close(conv.weight, expected, atol=0.02, rtol=0)
-    rebuilt = decoder(shifted(images, ("relu1_1",))["relu1_1"], (64, 64))
-    inside = (..., slice(2, -2), slice(2, -2))
-    assert psnr(rebuilt[inside], images[inside]).min() > 30
-
-
-def test_nothing_near_the_solution_is_better(encoder: Encoder, photo: Tensor) -> None:
-    """Least squares: every way away from it is up."""
-    decoder = Decoder(encoder.shape, "relu1_1").requires_grad_(False)
-    conv = decoder.convs["1_1"]
-    assert isinstance(conv, nn.Conv2d)
-    assert conv.bias is not None
-    solve(conv, encoder, photo, ridge=1e-6)
-    features = encoder(photo, ("relu1_1",))["relu1_1"]
-
-    def error() -> float:
-        return float((decoder(features, photo.shape[-2:]) - photo).double().square().mean())
-
-    least = error()
-    assert least < 0.2 * float(photo.var((2, 3)).mean())
-    for weight in (conv.weight, conv.bias):
-        for step in (0.02, -0.02):
-            way = torch.randn_like(weight) * step
-            weight += way
-            assert error() > least
-            weight -= way
-
-
-def test_features_that_say_nothing(encoder: Encoder, photo: Tensor) -> None:
-    """Black pictures, dead filters: the ridge gives the mean colour instead of an error."""
-    decoder = Decoder(encoder.shape, "relu1_1").requires_grad_(False)
-    conv = decoder.convs["1_1"]
-    assert isinstance(conv, nn.Conv2d)
-    solve(conv, encoder, torch.full((1, 3, 8, 8), 0.25))
-    flat = decoder(encoder(torch.full((1, 3, 8, 8), 0.25))["relu1_1"], (8, 8))
-    torch.testing.assert_close(flat, torch.full((1, 3, 8, 8), 0.25), atol=1e-3, rtol=0)
-
-
 # --- what is measured ---
 
 
@@ -222,11 +233,9 @@ def test_reconstruction_is_measured_on_held_out_photos(
     data: Path, encoder: Encoder, machine: Runtime
 ) -> None:
     """In dB per tap; the sheet has a row of photos, and one for each decoder."""
-    decoders = nn.ModuleDict({tap: Decoder(encoder.shape, tap) for tap in ("relu1_1", "relu3_1")})
-    decoders.requires_grad_(False)
-    conv = decoders["relu1_1"].get_submodule("convs.1_1")
-    assert isinstance(conv, nn.Conv2d)
-    solve(conv, encoder, read(held_out(data / "photos")[0]).pixels)
+    first = solved(encoder, read(held_out(data / "photos")[0]).pixels)
+    third = Decoder(encoder.shape, "relu3_1").requires_grad_(False)
+    decoders = nn.ModuleDict({"relu1_1": first, "relu3_1": third})
     result = reconstruction(decoders, encoder, data, machine, data / "sheet.png")
     assert set(result) == {"relu1_1", "relu3_1"}
     assert result["relu1_1"] > max(15, result["relu3_1"] + 5)

@@ -1,43 +1,34 @@
 """AdaIN: the photo's features take the style's means and deviations, and one decoder paints them.
 
-Huang & Belongie 2017, arXiv:1703.06868. Equations: adaptive instance normalisation (8) -> adain;
-the network (9), (10) and the trade-off between photo and style (14) -> Adain.paint; mixed styles
-(15) -> codes.blend, which averages the statistics: what (15) does to features comes out the same.
+Huang & Belongie 2017, arXiv:1703.06868. Equations: adaptive instance normalisation (8) ->
+transforms.adain; the network (9), (10) and the trade-off between photo and style (14) ->
+transforms.repainted; mixed styles (15) -> codes.blend, which averages the statistics: what (15)
+does to features comes out the same.
 
-Differs: strength 0 is the photo, not the autoencoder's copy of it; statistics are those of the
-style at the size of the picture, and inside a mask, weighted by it.
+Differs: relu1_1 takes the style's mean and covariance afterwards, through a decoder that is linear
+and loses nothing; without this ``finish`` a small encoder only hints at the palette. Strength 0 is
+the photo, not the autoencoder's copy of it. Statistics are those of the style at the size of the
+picture, and inside a mask, weighted by it.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from impasto.codes import Code, Region, coverage, for_canvas, mosaic
-from impasto.moments import EPS, mean_std
+from impasto.codes import Code, Region, for_canvas, inner
+from impasto.moments import EPS
 from impasto.networks.decoders import load_decoders
-from impasto.networks.encoders import Encoder
+from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style
-from impasto.stylizer import Cost, Image, OnStep, Stylizer
+from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
+from impasto.transforms import adain, repainted, roots, whitened_and_colored
 
 TAP = "relu4_1"
-
-
-def adain(features: Tensor, code: Code, mask: Tensor | None = None) -> Tensor:
-    """Features with the code's ``mean`` and ``std`` in each channel.
-
-    features: (B, C, H, W); mask: where their own statistics are taken, see ``moments``
-    ->  (B, C, H, W), float32
-
-    Huang & Belongie 2017, eq. (8).
-    """
-    mean, std = mean_std(features, mask)
-    # Beyond a style (negative weights) deviations end at zero.
-    scale = (code["std"].clamp_min(0) / std)[..., None, None]  # (B, C, 1, 1)
-    return (features.float() - mean[..., None, None]) * scale + code["mean"][..., None, None]
+FINISH = TAPS[0]
 
 
 class Adain(Stylizer):
@@ -46,42 +37,54 @@ class Adain(Stylizer):
     name = "adain"
     paper = "Huang & Belongie 2017, arXiv:1703.06868"
     strength = 1.0
+    can = Can(options=frozenset({"finish"}))
 
-    def __init__(self, encoder: Encoder, decoder: nn.Module, runtime: Runtime) -> None:
+    def __init__(
+        self, encoder: Encoder, decoders: nn.ModuleDict, runtime: Runtime, finish: bool = True
+    ) -> None:
         super().__init__()
-        self.runtime = runtime
+        self.runtime, self.finish = runtime, finish
         self.encoder = runtime.place(encoder).requires_grad_(False).eval()
-        self.decoder = runtime.place(decoder).requires_grad_(False).eval()
+        self.decoders = runtime.place(decoders).requires_grad_(False).eval()
 
     @classmethod
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Adain":
-        """The method with the decoder that belongs to the encoder."""
-        return cls(encoder, load_decoders(cls.name, encoder, (TAP,))[TAP], machine)
+        """The method with the decoders that belong to the encoder."""
+        decoders = load_decoders(cls.name, encoder, (TAP, FINISH))
+        return cls(encoder, decoders, machine, recipe.finish)
 
     def encode(self, style: Style, scale: float = 1.0) -> Code:
-        """Means and deviations by the long side of the canvas: ``{"512/mean": (1, C), ...}``."""
+        """Statistics by the long side of the canvas: ``{"512/mean": (1, C), "512/std": ...}``.
+
+        ``512/finish/mean`` and ``512/finish/color`` are those of the finish.
+        """
         code = {}
         for size in SIZES:
-            moments = style.at(size)[TAP]
-            code[f"{size / scale:.0f}/mean"] = moments.mean
-            code[f"{size / scale:.0f}/std"] = (moments.std().square() + EPS).sqrt()
+            prefix, looks = f"{size / scale:.0f}", style.at(size)
+            code[f"{prefix}/mean"] = looks[TAP].mean
+            code[f"{prefix}/std"] = (looks[TAP].std().square() + EPS).sqrt()
+            code[f"{prefix}/finish/mean"] = looks[FINISH].mean
+            code[f"{prefix}/finish/color"], _ = roots(looks[FINISH].covariance())
         return code
 
     @torch.no_grad()
     def paint(
         self, content: Image, regions: Sequence[Region], strength: float, on_step: OnStep
     ) -> Image:
-        """One pass through encoder and decoder.  (B, 3, H, W), [0, 1]  ->  the same"""
-        photo = self.runtime.tensor(content)
-        regions = for_canvas(regions, photo)
+        """Once through encoder and decoder, and the finish.  (B, 3, H, W), [0, 1]  ->  the same"""
+        image = self.runtime.tensor(content)
+        regions = for_canvas(regions, image)
         with self.runtime.autocast():
-            features = self.encoder(photo, (TAP,))[TAP].float()
-            target = features.lerp(mosaic(features, regions, adain), strength)
-            painted: Tensor = self.decoder(target, photo.shape[-2:]).float()
-            kept = 1 - strength * coverage(regions, photo)
-            if not isinstance(kept, float) or kept > 0:
-                painted += kept * (photo - self.decoder(features, photo.shape[-2:]).float())
-        return painted.clamp(0, 1).to(content.device)
+            image = repainted(
+                image, self.encoder, self.decoders[TAP], TAP, adain, regions, strength
+            )
+            if self.finish:
+                transform = whitened_and_colored
+                regions = [Region(inner(r.code, "finish"), r.mask) for r in regions]
+                image = repainted(
+                    image, self.encoder, self.decoders[FINISH], FINISH, transform, regions, strength
+                )
+        return image.to(content.device)
 
     def cost(self, height: int, width: int) -> Cost:
         """One pass."""
@@ -89,9 +92,14 @@ class Adain(Stylizer):
         return Cost(area, area * 1e6 * 400)
 
     def rehearse(self, image: Image) -> Callable[[], object]:
-        """One pass over that picture in its own style."""
-        mean, std = torch.zeros(1, 1), torch.ones(1, 1)
-        code = {"512/mean": mean.to(self.runtime.device), "512/std": std.to(self.runtime.device)}
+        """One pass over that picture in a style that is nothing."""
+        deep, fine = self.encoder.shape.channels[3], self.encoder.shape.channels[0]
+        code = {
+            "512/mean": torch.zeros(1, deep),
+            "512/std": torch.ones(1, deep),
+            "512/finish/mean": torch.zeros(1, fine),
+            "512/finish/color": torch.eye(fine)[None],
+        }
         return partial(self.stylize, image, code)
 
 

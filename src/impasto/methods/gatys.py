@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from impasto import methods
-from impasto.codes import Code, Region, at, coverage, part
+from impasto.codes import Code, Region, at, coverage, inner
 from impasto.losses import content_error, gram_error, total_variation
 from impasto.media.image import fit, resize
 from impasto.moments import gram, moments
@@ -175,7 +175,7 @@ class Gatys(Stylizer):
             return torch.rand_like(photo)
         if self.start is None:
             return photo
-        own = [Region(part(region.code, "start"), region.mask) for region in regions]
+        own = [Region(inner(region.code, "start"), region.mask) for region in regions]
         return self.start.stylize(photo, own, min(1.0, 2 * strength))
 
     def _grow(self, image: Image, before: Image, photo: Image) -> Image:

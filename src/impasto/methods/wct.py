@@ -1,9 +1,10 @@
 """WCT: whitening and colouring of the features, level by level from coarse to fine.
 
 Li, Fang, Yang, Wang, Lu & Yang 2017, arXiv:1705.08086: whitening (2) and colouring (3) ->
-whitened_and_colored; photo against style (4), multi-level (section 3.3) -> Wct.paint; texture
-synthesis (section 4.4) -> texture. Mixed styles: codes.blend averages the colouring matrices, which
-is the paper's mean of coloured features.
+transforms.whitened_and_colored; photo against style (4) -> transforms.repainted; multi-level
+(section 3.3) -> Wct.paint; texture synthesis (section 4.4) -> texture.
+Mixed styles: codes.blend averages the colouring matrices, which is the paper's mean of coloured
+features.
 
 Differs: strength 0 is the photo, not the autoencoders' copy of it; eigenvalues have a floor
 relative to the largest instead of being cut at 1e-5; inside a mask, statistics are weighted by it.
@@ -14,77 +15,33 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from impasto.codes import Code, Region, coverage, for_canvas, mosaic
+from impasto.codes import Code, Region, for_canvas, inner
 from impasto.errors import BadInput
-from impasto.moments import mean_std, moments
 from impasto.networks.decoders import load_decoders
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style
 from impasto.stylizer import Can, Cost, Image, OnStep, Step, Stylizer
+from impasto.transforms import FULL, Whitening, repainted, roots, whitened_and_colored
 
-ROUNDING = 1e-6
-"""Variance that counts as nothing, as a share of the squared mean."""
+TEXTURE_PASSES = 3
 
 
 @dataclass(frozen=True)
 class Config:
-    """Which levels, how strongly, and how whitening is kept tame."""
+    """Which levels, how strongly, and how they are whitened."""
 
     strengths: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)
     """Of the levels from the deepest to relu1_1, each times the strength of the whole."""
-    floor: float = 1e-5
-    """Least eigenvalue that whitening counts with, as a share of the largest."""
-    shrinkage: float = 0.0
-    """How far covariances of the photo go towards their diagonal: 1 whitens channel by channel."""
+    whitening: Whitening = FULL
 
     def levels(self) -> list[tuple[str, float]]:
         """Tap and strength of every level that does something, from deep to shallow."""
         taps = reversed(TAPS[: len(self.strengths)])
         return [(tap, s) for tap, s in zip(taps, self.strengths, strict=True) if s > 0]
-
-
-def roots(
-    covariance: Tensor, floor: float = 0.0, nothing: Tensor | float = 1e-12
-) -> tuple[Tensor, Tensor]:
-    """Square root of covariances, and the inverse of it.  (B, C, C)  ->  (B, C, C), (B, C, C)
-
-    For the inverse, eigenvalues are at least ``floor`` times the largest and at least ``nothing``
-    (B, 1), so directions in which there is next to nothing are not blown up.
-    """
-    values, vectors = torch.linalg.eigh(covariance.double().cpu())  # (B, C), (B, C, C)
-    values = values.clamp_min(0)
-    least = (values.amax(1, keepdim=True) * floor).maximum(torch.as_tensor(nothing).to(values))
-    root = vectors * values.sqrt().unsqueeze(1) @ vectors.mT
-    inverse = vectors * values.maximum(least).rsqrt().unsqueeze(1) @ vectors.mT
-    return root.to(covariance), inverse.to(covariance)
-
-
-def whitened_and_colored(
-    features: Tensor, code: Code, mask: Tensor | None = None, config: Config | None = None
-) -> Tensor:
-    """Features with the mean and the covariance of the code.
-
-    features: (B, C, H, W); mask: where their own statistics are taken, see ``moments``
-    code: ``mean`` (1, C) and ``color`` (1, C, C), the root of the style's covariance
-    ->  (B, C, H, W), float32
-
-    Li et al. 2017, eq. (2), (3).
-    """
-    config = config or Config()
-    mean, _ = mean_std(features, mask)
-    centred = features.float() - mean[..., None, None]
-    rest = moments(centred, mask)  # of rounding is left what whitening would blow up
-    centred = centred - rest.mean[..., None, None]
-    covariance = rest.covariance()
-    diagonal = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
-    nothing = (ROUNDING * mean.square().amax(1, keepdim=True)).clamp_min(1e-12)  # (B, 1)
-    _, whiten = roots(covariance.lerp(diagonal, config.shrinkage), config.floor, nothing)
-    colored = torch.einsum("bdc,bchw->bdhw", code["color"] @ whiten, centred)
-    return colored + code["mean"][..., None, None]  # (B, C, H, W)
 
 
 class Wct(Stylizer):
@@ -117,21 +74,21 @@ class Wct(Stylizer):
                 f"{recipe.levels} levels but {len(strengths)} level strengths: give one for each, "
                 "from the deepest on."
             )
-        config = Config(strengths, recipe.floor, recipe.shrinkage)
+        config = Config(strengths, Whitening(recipe.floor, recipe.shrinkage))
         return cls(encoder, load_decoders(cls.name, encoder, TAPS), machine, config)
 
     def encode(self, style: Style, scale: float = 1.0) -> Code:
         """Means and colouring matrices by the long side of the canvas and by tap.
 
-        ``{"512/mean/relu4_1": (1, C), "512/color/relu4_1": (1, C, C), ...}``
+        ``{"512/relu4_1/mean": (1, C), "512/relu4_1/color": (1, C, C), ...}``
         """
         code = {}
         for size in SIZES:
             looks = style.at(size)
             for tap, _ in self.config.levels():
                 prefix = f"{size / scale:.0f}"
-                code[f"{prefix}/mean/{tap}"] = looks[tap].mean
-                code[f"{prefix}/color/{tap}"], _ = roots(looks[tap].covariance())
+                code[f"{prefix}/{tap}/mean"] = looks[tap].mean
+                code[f"{prefix}/{tap}/color"], _ = roots(looks[tap].covariance())
         return code
 
     @torch.no_grad()
@@ -151,20 +108,9 @@ class Wct(Stylizer):
 
     def _level(self, image: Image, tap: str, regions: Sequence[Region], strength: float) -> Image:
         """Whitening and colouring at one tap.  (B, 3, H, W)  ->  the same, [0, 1]"""
-        decoder, size = self.decoders[tap], image.shape[-2:]
-
-        def transform(features: Tensor, code: Code, mask: Tensor | None) -> Tensor:
-            own = {part: code[f"{part}/{tap}"] for part in ("mean", "color")}
-            with torch.autocast(features.device.type, enabled=False):
-                return whitened_and_colored(features, own, mask, self.config)
-
-        features = self.encoder(image, (tap,))[tap].float()
-        target = features.lerp(mosaic(features, regions, transform), strength)
-        painted: Tensor = decoder(target, size).float()
-        kept = 1 - strength * coverage(regions, image)
-        if not isinstance(kept, float) or kept > 0:
-            painted += kept * (image - decoder(features, size).float())
-        return painted.clamp(0, 1)
+        transform = partial(whitened_and_colored, whitening=self.config.whitening)
+        own = [Region(inner(region.code, tap), region.mask) for region in regions]
+        return repainted(image, self.encoder, self.decoders[tap], tap, transform, own, strength)
 
     def cost(self, height: int, width: int) -> Cost:
         """One pass through all levels."""
@@ -176,9 +122,21 @@ class Wct(Stylizer):
         code = {}
         for tap, _ in self.config.levels():
             channels = self.encoder.shape.channels[int(tap[4]) - 1]
-            code[f"512/mean/{tap}"] = torch.zeros(1, channels)
-            code[f"512/color/{tap}"] = torch.eye(channels)[None]
+            code[f"512/{tap}/mean"] = torch.zeros(1, channels)
+            code[f"512/{tap}/color"] = torch.eye(channels)[None]
         return partial(self.stylize, image, code)
+
+
+def texture(encoder: Encoder, machine: Runtime, style: Style, size: int) -> Image:
+    """A square picture that has the style's covariances and nothing else.  ->  (1, 3, S, S)
+
+    Li et al. 2017, section 4.4: noise as content, three times through all levels.
+    """
+    wct = Wct(encoder, load_decoders(Wct.name, encoder, TAPS), machine)
+    code, image = wct.encode(style), torch.rand(1, 3, size, size)
+    for _ in range(TEXTURE_PASSES):
+        image = wct.stylize(image, code, 1.0)
+    return image
 
 
 METHOD = Wct

@@ -11,7 +11,7 @@ from impasto import weights
 from impasto.config import validate
 from impasto.errors import unknown
 from impasto.files import replacing, writing
-from impasto.methods.adain import TAP
+from impasto.methods.adain import FINISH, TAP, Adain
 from impasto.runtime import Runtime
 from impasto.training import adain, encoder, judge, wct
 from impasto.training.loop import Progress, train
@@ -102,10 +102,15 @@ def _adain(job: Job) -> Trained:
     judge.check_gallery(job.data / "gallery")
     task = adain.AdainTask(recipe, job.data, job.teacher, job.runtime)
     decoder = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
-    metrics: dict[str, Any] = {}
+    decoders = nn.ModuleDict({TAP: decoder, FINISH: task.finish})
+    method = Adain(task.encoder, decoders, job.runtime)
+    sheet = job.run / "judged.png"
+    gallery = job.data / "gallery"
+    metrics = judge.judge_method(method, task.encoder, gallery, job.runtime, sheet)
     config = {"encoder": recipe.encoder, "width": recipe.width}
     header = _header("adain", recipe.encoder, config, recipe.model_dump_json(), metrics)
-    return Trained(nn.ModuleDict({TAP: decoder}), header, "")
+    card = adain.card(recipe, metrics, len(task.photos), len(task.paintings))
+    return Trained(decoders, header, card)
 
 
 def _header(

@@ -11,20 +11,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from impasto.media.image import write
-from impasto.methods.wct import Config, roots, whitened_and_colored
 from impasto.moments import moments
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
-from impasto.networks.padding import pad
 from impasto.runtime import Runtime
 from impasto.training.data import Crops, held_out, training_files
-from impasto.training.decoders import DecoderRecipe, crops, pixel_error, psnr
+from impasto.training.decoders import DecoderRecipe, crops, pixel_error, psnr, solved
 from impasto.training.distill import relative_error
+from impasto.transforms import Whitening, roots, whitened_and_colored
 
 
 class WctRecipe(DecoderRecipe):
@@ -44,12 +42,10 @@ class WctTask:
         self.recipe, self.runtime = recipe, runtime
         self.encoder = runtime.place(load_encoder(recipe.encoder))
         torch.manual_seed(recipe.schedule.seed)
-        decoders = {tap: Decoder(self.encoder.shape, tap, recipe.width) for tap in TAPS}
-        self.module = runtime.place(nn.ModuleDict(decoders))
+        decoders = {tap: Decoder(self.encoder.shape, tap, recipe.width) for tap in TAPS[1:]}
         self.paths = training_files(data / "photos") + training_files(data / "paintings")
-        first = decoders[TAPS[0]].requires_grad_(False).convs["1_1"]
-        assert isinstance(first, nn.Conv2d)
-        solve(first, self.encoder, crops(self.paths, recipe, 0, runtime, recipe.schedule.seed))
+        first = solved(self.encoder, crops(self.paths, recipe, 0, runtime, recipe.schedule.seed))
+        self.module = runtime.place(nn.ModuleDict({TAPS[0]: first, **decoders}))
 
     def losses(self, step: int) -> dict[str, Tensor]:
         """Errors of every decoder, as ``relu4_1/pixels`` and ``relu4_1/features``."""
@@ -89,26 +85,8 @@ def transferred(features: Tensor, plain: int) -> Tensor:
     with torch.autocast(features.device.type, enabled=False):
         m = moments(features[: len(features) - plain])
         code = {"mean": m.mean, "color": roots(m.covariance())[0]}
-        mixed = whitened_and_colored(features[plain:], code, config=Config(floor=1e-3))
+        mixed = whitened_and_colored(features[plain:], code, whitening=Whitening(1e-3))
     return torch.cat([features[:plain], mixed])
-
-
-@torch.no_grad()
-def solve(conv: nn.Conv2d, encoder: Encoder, images: Tensor, ridge: float = 1e-2) -> None:
-    """Set the only convolution of the decoder of relu1_1 to the least squares solution in place.
-
-    Its inputs are so alike that gradients were at 20 dB after 800 steps; this is at 41 dB.
-    """
-    features = encoder(images, TAPS[:1])[TAPS[0]].float()
-    rows = F.unfold(pad(features), 3).mT.flatten(0, 1)  # (B HW, 9 C)
-    mean = rows.mean(0)
-    centred, colours = rows - mean, images.permute(0, 2, 3, 1).flatten(0, 2)  # (B HW, 3)
-    gram = centred.mT @ centred / len(rows)
-    cross = centred.mT @ (colours - colours.mean(0)) / len(rows)
-    maps = torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), cross)  # (9 C, 3)
-    assert conv.bias is not None
-    conv.weight.copy_(maps.mT.unflatten(1, (features.shape[1], 3, 3)))  # (3, C, 3, 3)
-    conv.bias.copy_(colours.mean(0) - mean @ maps)
 
 
 @torch.no_grad()

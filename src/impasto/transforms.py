@@ -1,0 +1,112 @@
+"""Feature transforms: a picture's features take a style's statistics, and a decoder paints them."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from impasto.codes import Code, Region, coverage, mosaic
+from impasto.moments import mean_std, moments
+from impasto.networks.encoders import Encoder
+
+ROUNDING = 1e-6
+"""Variance that counts as nothing, as a share of the squared mean."""
+
+Transform = Callable[[Tensor, Code, Tensor | None], Tensor]
+"""(features, code, mask) -> features with the code's statistics, see ``adain``."""
+
+
+class Whitening(NamedTuple):
+    """How whitening is kept tame."""
+
+    floor: float = 1e-5
+    """Least eigenvalue that it counts with, as a share of the largest."""
+    shrinkage: float = 0.0
+    """How far covariances of the photo go towards their diagonal: 1 whitens channel by channel."""
+
+
+FULL = Whitening()
+
+
+def adain(features: Tensor, code: Code, mask: Tensor | None = None) -> Tensor:
+    """Features with the code's ``mean`` and ``std`` in each channel.
+
+    features: (B, C, H, W); mask: where their own statistics are taken, see ``moments``
+    ->  (B, C, H, W), float32
+
+    Huang & Belongie 2017, arXiv:1703.06868, eq. (8).
+    """
+    mean, std = mean_std(features, mask)
+    # Beyond a style (negative weights) deviations end at zero.
+    scale = (code["std"].clamp_min(0) / std)[..., None, None]  # (B, C, 1, 1)
+    return (features.float() - mean[..., None, None]) * scale + code["mean"][..., None, None]
+
+
+def roots(
+    covariance: Tensor, floor: float = 0.0, nothing: Tensor | float = 1e-12
+) -> tuple[Tensor, Tensor]:
+    """Square root of covariances, and the inverse of it.  (B, C, C)  ->  (B, C, C), (B, C, C)
+
+    For the inverse, eigenvalues are at least ``floor`` times the largest and at least ``nothing``
+    (B, 1), so directions in which there is next to nothing are not blown up.
+    """
+    values, vectors = torch.linalg.eigh(covariance.double().cpu())  # (B, C), (B, C, C)
+    values = values.clamp_min(0)
+    least = (values.amax(1, keepdim=True) * floor).maximum(torch.as_tensor(nothing).to(values))
+    root = vectors * values.sqrt().unsqueeze(1) @ vectors.mT
+    inverse = vectors * values.maximum(least).rsqrt().unsqueeze(1) @ vectors.mT
+    return root.to(covariance), inverse.to(covariance)
+
+
+def whitened_and_colored(
+    features: Tensor,
+    code: Code,
+    mask: Tensor | None = None,
+    whitening: Whitening = FULL,
+) -> Tensor:
+    """Features with the mean and the covariance of the code.
+
+    features: (B, C, H, W); mask: where their own statistics are taken, see ``moments``
+    code: ``mean`` (1, C) and ``color`` (1, C, C), the root of the style's covariance
+    ->  (B, C, H, W), float32
+
+    Li et al. 2017, arXiv:1705.08086, eq. (2), (3).
+    """
+    mean, _ = mean_std(features, mask)
+    centred = features.float() - mean[..., None, None]
+    rest = moments(centred, mask)  # of rounding is left what whitening would blow up
+    centred = centred - rest.mean[..., None, None]
+    covariance = rest.covariance()
+    diagonal = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
+    nothing = (ROUNDING * mean.square().amax(1, keepdim=True)).clamp_min(1e-12)  # (B, 1)
+    covariance = covariance.lerp(diagonal, whitening.shrinkage)
+    _, whiten = roots(covariance.detach(), whitening.floor, nothing)  # no gradient through eigh
+    colored = torch.einsum("bdc,bchw->bdhw", code["color"] @ whiten, centred)
+    return colored + code["mean"][..., None, None]  # (B, C, H, W)
+
+
+def repainted(
+    image: Tensor,
+    encoder: Encoder,
+    decoder: nn.Module,
+    tap: str,
+    transform: Transform,
+    regions: Sequence[Region],
+    strength: float,
+) -> Tensor:
+    """The picture decoded from transformed features of one tap.
+
+    image: (B, 3, H, W), [0, 1]; decoder: of that tap; regions: codes as ``transform`` takes them
+    ->  (B, 3, H, W), [0, 1]; where strength or coverage is 0 it is ``image`` itself
+    """
+    size = image.shape[-2:]
+    features = encoder(image, (tap,))[tap].float()
+    with torch.autocast(image.device.type, enabled=False):
+        target = features.lerp(mosaic(features, regions, transform), strength)
+    painted: Tensor = decoder(target, size).float()
+    kept = 1 - strength * coverage(regions, image)
+    if not isinstance(kept, float) or kept > 0:
+        # What the decoder loses of the picture comes back as far as the style is left out.
+        painted += kept * (image - decoder(features, size).float())
+    return painted.clamp(0, 1)
