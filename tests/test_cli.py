@@ -15,6 +15,9 @@ from PIL import Image
 
 from impasto.cli import main
 from impasto.media import image as media
+from impasto.networks.encoders import Encoder
+from impasto.recipe import Recipe
+from impasto.style import ASSETS
 
 QUICK = ("--size", "40", "--iterations", "2")
 
@@ -76,6 +79,46 @@ def test_masks_alone_and_beside_a_style(photo_file: Path, tmp_path: Path) -> Non
     assert (tmp_path / "cat.udnie.png").exists()
 
 
+@pytest.fixture
+def painting_file(
+    tmp_path: Path,
+    painting: torch.Tensor,
+    encoder: Encoder,
+    decoders: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A painting; the tiny encoder looks at it, which has decoders for every method."""
+    monkeypatch.setattr("impasto.pipeline.load_encoder", lambda name: encoder)
+    media.write(painting, tmp_path / "own.png")
+    return tmp_path / "own.png"
+
+
+def instant(photo: Path, painting: Path, method: str, *args: str) -> Result:
+    tiny = ("--method", method, "--encoder", "tiny", "--size", "40")
+    return run("stylize", photo, "-s", painting, *tiny, *args)
+
+
+def test_strengths_of_levels(photo_file: Path, painting_file: Path) -> None:
+    given = ("--levels", "2", "--level-strengths", "1,0.5")
+    result = instant(photo_file, painting_file, "wct", *given)
+    assert result.exit_code == 0, result.output
+    written = media.read(photo_file.parent / "cat.own.png").recipe
+    assert written is not None
+    assert Recipe.model_validate_json(written).level_strengths == (1, 0.5)
+    result = instant(photo_file, painting_file, "wct", *given[2:])
+    assert result.exit_code == 2 and "5 levels but 2 level strengths" in result.stderr
+
+
+def test_with_and_without_a_finish(photo_file: Path, painting_file: Path) -> None:
+    pictures = []
+    for args in ((), ("--finish",), ("--no-finish",)):
+        result = instant(photo_file, painting_file, "adain", *args)
+        assert result.exit_code == 0, result.output
+        pictures.append(media.read(photo_file.parent / "cat.own.png").pixels)
+    assert torch.equal(pictures[0], pictures[1])
+    assert not torch.equal(pictures[0], pictures[2])
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
@@ -94,6 +137,9 @@ def test_masks_alone_and_beside_a_style(photo_file: Path, tmp_path: Path) -> Non
         (("-s", "udnie", "--encoder", "vgg19"), 5, "impasto weights pull vgg19"),
         ((), 2, "No style given"),
         (("-s", "udnie", "--levels", "3"), 2, "--levels: gatys has no such control"),
+        (("-s", "udnie", "--no-finish"), 2, "Methods that have it: adain"),
+        (("-s", "udnie", "--level-strengths", "1,x"), 2, "'level_strengths.1' is 'x'"),
+        (("-s", "udnie", "--level-strengths", "1,2"), 2, "less than or equal to 1"),
         (("--mask", "sky.png"), 2, "write REGION.png=STYLE"),
         (("--mask", "sky.png=udnie:0"), 2, "must be above 0"),
         (("--mask", "none.png=udnie"), 3, "none.png"),
@@ -184,11 +230,26 @@ def test_swatch_is_a_square_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert picture.size == (32, 32)
 
 
-def test_weights_are_listed_and_verified() -> None:
+@pytest.mark.parametrize("method", ["gaty", "adain"])
+def test_textures_of_other_methods(tmp_path: Path, method: str) -> None:
+    result = run("styles", "swatch", "udnie", "-o", tmp_path / "x.png", "--method", method)
+    assert result.exit_code == 2 and "Choose from: gatys, wct" in result.stderr
+    assert files(tmp_path) == []
+
+
+def test_weights_are_listed_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is packaged, weights and styles, and what lies in the user's folder."""
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
     listed = run("weights", "list").stdout
     assert "compact" in listed and "impasto weights pull vgg19" in listed
+    packaged = len(list(ASSETS.rglob("*.safetensors")))
     result = run("weights", "verify")
-    assert result.exit_code == 0 and "23 of 23" in result.stdout
+    assert result.exit_code == 0 and f"{packaged} of {packaged} files" in result.stdout
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "encoder-own.safetensors").write_bytes(b"no weights")
+    result = run("weights", "verify")
+    assert result.exit_code == 6 and "encoder-own.safetensors is damaged" in result.stderr
+    assert f"{packaged} of {packaged + 1} files" in result.stdout
 
 
 def test_weights_import_says_what_is_wrong(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto.codes import Code, Region, at, blend, coverage, for_canvas, mosaic, near_sizes
+from impasto.codes import Code, Region, at, blend, coverage, for_canvas, inner, mosaic, near_sizes
 from impasto.errors import BadInput
 
 SIZES = (128, 256, 512, 1024)
@@ -138,6 +138,26 @@ def test_the_code_of_a_size_loses_its_prefix() -> None:
 
 def test_names_may_have_several_parts() -> None:
     assert at({"64/mean/relu4_1": torch.ones(1, 2)}, 64).keys() == {"mean/relu4_1"}
+
+
+def test_the_code_of_a_layer() -> None:
+    layers = {f"{tap}/{part}": torch.rand(1, 2) for tap in ("relu1_1", "relu4_1") for part in "ab"}
+    assert inner(layers, "relu4_1") == {part: layers[f"relu4_1/{part}"] for part in "ab"}
+    assert inner(layers, "relu4") == inner({}, "relu4_1") == {}
+
+
+def test_the_code_of_a_method_within_a_method() -> None:
+    """Its name goes and all else stays: the size before it, and what lies deeper."""
+    names = ("512/start/mean", "512/start/finish/mean", "512/mean", "256/start/mean")
+    found = inner({name: torch.rand(1, 2) for name in names}, "start")
+    assert set(found) == {"512/mean", "512/finish/mean", "256/mean"}
+    assert set(inner(found, "finish")) == {"512/mean"}
+
+
+def test_the_inner_code_and_the_size_in_any_order() -> None:
+    sized = {f"{size}/start/{part}": torch.rand(1, 2) for size in SIZES for part in "ab"}
+    first, then = inner(at(sized, 300), "start"), at(inner(sized, "start"), 300)
+    assert all(torch.equal(first[part], then[part]) for part in "ab")
 
 
 @pytest.mark.parametrize(("size", "value"), [(20, 128), (362, 384), (9000, 1024)])

@@ -7,10 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto.commands import Event, stylize_file
-from impasto.errors import BadOutput
+from impasto.commands import TEXTURES, Event, stylize_file, swatch
+from impasto.errors import BadInput, BadOutput, MissingWeights, UnknownName
 from impasto.media import image as media
+from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
+from impasto.style import Style
 
 
 def recipe(**settings: object) -> Recipe:
@@ -121,3 +123,55 @@ def test_transparency_comes_back(tmp_path: Path) -> None:
     with Image.open(tmp_path / "out.png") as out:
         alpha = out.getchannel("A")
     assert alpha.getpixel((2, 15)) == 255 and alpha.getpixel((38, 15)) == 0
+
+
+# Textures
+
+
+@pytest.fixture
+def own_style(
+    tmp_path: Path, painting: torch.Tensor, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """A style file of the tiny encoder, which is there; textures take few steps."""
+    monkeypatch.setattr("impasto.commands.load_encoder", lambda name: encoder)
+    monkeypatch.setattr("impasto.methods.gatys.TEXTURE_STEPS", (3,))
+    path = tmp_path / "own.style.safetensors"
+    Style.of(painting, encoder).save(path)
+    return str(path)
+
+
+@pytest.mark.usefixtures("decoders")
+@pytest.mark.parametrize("method", TEXTURES)
+def test_a_texture_of_every_method_that_makes_them(
+    tmp_path: Path, own_style: str, method: str
+) -> None:
+    """A square; the same seed makes the same one."""
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        swatch(own_style, tmp_path / f"{name}.png", 32, seed, "tiny", method)
+    a, b, c = (media.read(tmp_path / f"{name}.png").pixels for name in "abc")
+    assert a.shape == (1, 3, 32, 32)
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+@pytest.mark.usefixtures("decoders")
+def test_methods_make_textures_of_their_own(tmp_path: Path, own_style: str) -> None:
+    for method in TEXTURES:
+        swatch(own_style, tmp_path / f"{method}.png", 32, 0, "tiny", method)
+    gatys, wct = (media.read(tmp_path / f"{method}.png").pixels for method in ("gatys", "wct"))
+    assert (gatys - wct).abs().mean() > 0.05
+
+
+def test_what_makes_no_texture(tmp_path: Path, own_style: str, home: Path) -> None:
+    """Nothing is written, and whoever asked knows why."""
+    target = tmp_path / "x.png"
+    with pytest.raises(UnknownName, match=r"'gaty'.*Did you mean 'gatys'.*gatys, wct"):
+        swatch(own_style, target, 32, 0, "tiny", "gaty")
+    with pytest.raises(UnknownName, match=r"'adain'.*Choose from: gatys, wct"):
+        swatch(own_style, target, 32, 0, "tiny", "adain")
+    with pytest.raises(MissingWeights, match="There are no decoders of wct"):
+        swatch(own_style, target, 32, 0, "tiny", "wct")
+    with pytest.raises(BadInput, match="made with the encoder 'tiny'"):
+        swatch(own_style, target, 32, 0, "compact", "gatys")
+    with pytest.raises(BadOutput):
+        swatch(own_style, tmp_path / "x.pgn", 32, 0, "tiny", "gatys")
+    assert not target.exists()

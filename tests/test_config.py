@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import click
 import pytest
 from click.testing import CliRunner
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from impasto.cli import NO_FLAGS, main
 from impasto.config import flags, read_toml, validate
 from impasto.errors import BadInput, UnknownName
 from impasto.recipe import Recipe
@@ -26,6 +27,12 @@ class Settings(BaseModel):
     steps: Annotated[int | None, Field(ge=1, description="Steps in all.")] = None
     color: Annotated[Literal["style", "luma"], Field(description="Whose colours.")] = "style"
     stages: tuple[Stage, ...] = ()
+    finish: Annotated[bool, Field(description="Take the palette too.")] = True
+    shares: Annotated[
+        tuple[float, ...],
+        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
+        Field(description="One for each."),
+    ] = ()
 
 
 # --- values ---
@@ -149,6 +156,23 @@ def test_flags_not_given_are_none() -> None:
     assert run() == "{'style_scale': None, 'steps': None, 'color': None}\n"
 
 
+def test_yes_and_no_are_two_flags() -> None:
+    """Neither given is neither said, and not no."""
+    text = " ".join(run("--help", names=("finish",)).split())
+    assert "--finish / --no-finish Take the palette too. [default: True]" in text
+    given = {(): None, ("--finish",): True, ("--no-finish",): False}
+    for args, value in given.items():
+        assert run(*args, names=("finish",)) == f"{{'finish': {value}}}\n"
+
+
+def test_several_numbers_are_one_flag() -> None:
+    """A text until the model reads it; what is wrong with it is said there."""
+    assert run("--shares", "1,0.5", names=("shares",)) == "{'shares': '1,0.5'}\n"
+    assert validate(Settings, {"shares": "1,0.5"}).shares == (1.0, 0.5)
+    with pytest.raises(BadInput, match=r"'shares\.1' is 'x': .*number"):
+        validate(Settings, {"shares": "1,x"})
+
+
 def test_only_named_fields_become_flags() -> None:
     assert "--color" not in run("--help", names=("steps",))
 
@@ -161,13 +185,11 @@ def test_flag_of_the_wrong_type() -> None:
 
 def test_every_field_of_the_recipe_is_a_flag_of_stylize() -> None:
     """A setting that the command line does not know is a setting that most people do not have."""
-    from impasto.cli import main
-
     options = {name for p in main.commands["stylize"].params for name in p.opts}
-    fields = set(Recipe.model_fields) - {"photo", "styles"}
+    fields = set(Recipe.model_fields) - set(NO_FLAGS)
     assert {f"--{name.replace('_', '-')}" for name in fields} <= options
 
 
 def test_every_flag_of_the_recipe_is_explained() -> None:
-    fields = set(Recipe.model_fields) - {"photo", "styles"}
+    fields = set(Recipe.model_fields) - set(NO_FLAGS)
     assert all(Recipe.model_fields[name].description for name in fields)

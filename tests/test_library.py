@@ -110,6 +110,16 @@ def test_notices_are_warnings(photo: torch.Tensor) -> None:
         impasto.stylize(photo, ["great-wave", "the-scream"], weights=[5, -4], **QUICK)
 
 
+def test_methods_by_name_with_their_controls(photo: torch.Tensor) -> None:
+    """The same seed and settings, the same picture; every control is a keyword."""
+    settings = {"method": "adain", "size": 40}
+    outs = [
+        impasto.stylize(photo, "great-wave", **settings, finish=on) for on in (True, True, False)
+    ]
+    assert torch.equal(outs[0], outs[1]) and not torch.equal(outs[0], outs[2])
+    assert torch.equal(impasto.stylize(photo, "great-wave", **settings), outs[0])
+
+
 def test_bad_settings_are_explained(photo: torch.Tensor) -> None:
     with pytest.raises(UnknownName, match=r"Unknown setting 'strenght'. Did you mean 'strength'"):
         impasto.stylize(photo, "great-wave", strenght=1)

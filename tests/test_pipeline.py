@@ -1,14 +1,16 @@
 """The way from a Recipe to a written picture, with the packaged encoder and few steps."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from impasto.errors import BadInput, BadPicture, MissingWeights, UnknownName
+from impasto.codes import Region
+from impasto.errors import BadInput, BadPicture, MissingWeights, OutOfMemory, UnknownName
 from impasto.media.image import Picture
 from impasto.networks.encoders import Encoder
-from impasto.pipeline import Interrupted, figures, paint, prepare
+from impasto.pipeline import Interrupted, figures, paint, prepare, run
 from impasto.recipe import Recipe
 from impasto.sources import read_style
 from impasto.style import Style
@@ -74,6 +76,8 @@ def test_the_strength_of_the_method_is_written_down(
         ("wct", "init", "noise", "gatys"),
         ("adain", "iterations", 3, "gatys"),
         ("adain", "floor", 0.1, "wct"),
+        ("gatys", "finish", False, "adain"),
+        ("wct", "finish", False, "adain"),
     ],
 )
 def test_controls_of_other_methods_are_refused(
@@ -95,6 +99,59 @@ def test_controls_of_other_methods_at_their_defaults_are_fine(
     settings = {"method": "adain", "encoder": "tiny", "styles": ("x",), "iterations": None}
     listed = recipe(**settings).model_dump()
     prepare(Recipe.model_validate(listed), photo, {"x": Picture(photo)})
+
+
+@pytest.mark.usefixtures("decoders")
+@pytest.mark.parametrize("init", ["adain", "wct"])
+def test_a_start_by_another_method(photo: torch.Tensor, tiny: None, init: str) -> None:
+    """The choice is in the Recipe that is written down, and makes another picture."""
+    given = {"x": Picture(photo.flip(3))}
+    settings = {"encoder": "tiny", "styles": ("x",), "iterations": 2}
+    job = prepare(recipe(**settings, init=init), photo, given)
+    assert job.recipe.init == init
+    plain = paint(prepare(recipe(**settings), photo, given)).pixels
+    painted = paint(job).pixels
+    assert (painted - plain).abs().mean() > 0.01
+    assert torch.equal(paint(job).pixels, painted)
+
+
+@pytest.mark.usefixtures("decoders")
+@pytest.mark.parametrize("settings", [{"method": "gatys", "init": "noise"}, {"method": "adain"}])
+def test_codes_can_be_painted_without_encoding_them_again(
+    photo: torch.Tensor, tiny: None, settings: dict[str, object]
+) -> None:
+    """What `paint` does with codes of its own: from the same seed, at any strength."""
+    iterations = {"iterations": None} if settings["method"] == "adain" else {}
+    asked = recipe(**settings, **iterations, encoder="tiny", styles=("x",), seed=4)
+    job = prepare(asked, photo, {"x": Picture(photo.flip(3))})
+    regions = [Region(job.stylizer.encode(job.styles[0]))]
+    assert torch.equal(run(job, regions, job.recipe.strength), paint(job).pixels)
+    assert torch.equal(run(job, regions, 0), job.photo)
+    weak = run(job, regions, 0.1)
+    assert not torch.equal(weak, paint(job).pixels)
+    steps: list[Step] = []
+    run(job, regions, 0.1, steps.append)
+    assert len(steps) == (3 if job.stylizer.can.steps else 0)
+
+
+def test_too_large_is_said_in_words(photo: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = prepare(recipe(), photo)
+    regions = [Region(job.stylizer.encode(job.styles[0]))]
+    errors = (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    for error in errors:
+        monkeypatch.setattr(job.stylizer, "stylize", raising(error))
+        with pytest.raises(OutOfMemory, match=r"48 px needs more memory .* use a smaller --size"):
+            run(job, regions, 0.5)
+    monkeypatch.setattr(job.stylizer, "stylize", raising(RuntimeError("something else")))
+    with pytest.raises(RuntimeError, match="something else"):
+        run(job, regions, 0.5)
+
+
+def raising(error: Exception) -> Callable[..., object]:
+    def fail(*_: object) -> object:
+        raise error
+
+    return fail
 
 
 def test_strength_zero_is_the_photo(photo: torch.Tensor) -> None:

@@ -147,6 +147,30 @@ def test_recipes_are_frozen_and_hashable() -> None:
     assert len({recipe, recipe.model_copy()}) == 1
 
 
+@pytest.mark.parametrize("given", ["1,0.5,0", [1, 0.5, 0], (1.0, 0.5, 0.0), "1, .5,0e3"])
+def test_strengths_of_levels(given: object) -> None:
+    """As a flag, as TOML has them, and as a keyword."""
+    recipe = validate(Recipe, {"level_strengths": given})
+    assert recipe.level_strengths == (1.0, 0.5, 0.0)
+    assert Recipe.model_validate_json(recipe.embedded()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("1,1.5", r"'level_strengths\.1' is '1\.5': .*less than or equal to 1"),
+        ("-0.5", r"'level_strengths\.0' is '-0\.5': .*greater than or equal to 0"),
+        ("1,,1", r"'level_strengths\.1' is '': .*number"),
+        ("", r"'level_strengths\.0' is '': .*number"),
+        ([0.5, float("nan")], r"'level_strengths\.1' is nan"),
+        (0.5, "'level_strengths' is 0.5: .*tuple"),
+    ],
+)
+def test_strengths_of_levels_that_are_none(given: object, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        validate(Recipe, {"level_strengths": given})
+
+
 @pytest.mark.parametrize(
     "values",
     [

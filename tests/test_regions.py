@@ -16,11 +16,12 @@ from impasto import methods
 from impasto.codes import blend
 from impasto.errors import BadInput, BadPicture
 from impasto.losses import style_error
+from impasto.media import color
 from impasto.media import image as media
 from impasto.media.image import Picture
 from impasto.moments import moments
 from impasto.networks.encoders import TAPS, Encoder
-from impasto.pipeline import Job, measure, paint, prepare
+from impasto.pipeline import Job, measure, paint, prepare, recolored
 from impasto.recipe import Recipe
 from impasto.regions import REACH, covered, feathered, open_mask, shared, tamed
 from impasto.style import Style
@@ -349,6 +350,23 @@ def test_match_in_a_region(
     own = photo[..., :20].mean((2, 3))
     assert (matched.mean((2, 3)) - own).abs().max() < 0.03
     assert (free.mean((2, 3)) - own).abs().max() > 0.06
+
+
+@pytest.mark.parametrize("mode", ["style", "luma", "match"])
+def test_colours_are_those_of_the_whole_picture(
+    photo: Tensor, given: dict[str, Picture | Style], encoder: Encoder, painting: Tensor, mode: str
+) -> None:
+    """One map for all that is painted, as without a mask; what is not painted is the photo's."""
+    given = {**given, "moments": Style.of(painting, encoder)}
+    asked = job(photo, given, masks="left=moments", color=mode, feather=2)
+    painted = torch.rand(1, 3, 48, 40)
+    modes = {"luma": color.luma, "match": color.match, "style": lambda pixels, _: pixels}
+    expected = modes[mode](painted, photo)
+    (mask,) = masks(asked)
+    got = recolored(asked, painted)
+    inside = (mask > 0).expand_as(photo)
+    assert torch.equal(got[inside], expected[inside])
+    assert torch.equal(got[~inside], photo[~inside]) and (~inside).any()
 
 
 def test_a_recipe_with_masks_paints_the_same_again(

@@ -12,7 +12,7 @@ from impasto import style as module
 from impasto import weights
 from impasto.errors import BadInput, BadPicture, DamagedWeights, MissingWeights, UnknownName
 from impasto.media import image as media
-from impasto.moments import Moments, TapMoments, moments
+from impasto.moments import Moments, TapMoments, about_mean, moments
 from impasto.networks.encoders import SHAPES, TAPS, Encoder
 from impasto.style import SUFFIX, Style, about, check_encoder, gallery, make, named, pack, unpack
 
@@ -177,6 +177,18 @@ def test_save_and_load(encoder: Encoder, tmp_path: Path) -> None:
         for tap, m in taps.items():
             torch.testing.assert_close(loaded.moments[size][tap].mean, m.mean, rtol=1e-3, atol=1e-4)
             assert loaded.moments[size][tap].second.dtype == torch.float32
+
+
+def test_covariances_survive(tmp_path: Path) -> None:
+    """What is stored is the covariance: beside a large mean, half of a raw moment is nothing."""
+    factors = torch.randn(1, 6, 20) * 0.1
+    covariance = factors @ factors.mT
+    m = about_mean(torch.full((1, 6), 10.0), covariance)
+    Style("tiny", {128: dict.fromkeys(TAPS, m)}).save(tmp_path / f"a{SUFFIX}")
+    parts = {key.split("/")[-1] for key in weights.read(tmp_path / f"a{SUFFIX}").tensors}
+    assert parts == {"mean", "covariance"}
+    loaded = Style.load(tmp_path / f"a{SUFFIX}").moments[128]["relu1_1"]
+    assert (loaded.covariance() - covariance).norm() < 1e-3 * covariance.norm()
 
 
 def test_large_values_survive(tmp_path: Path) -> None:

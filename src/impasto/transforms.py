@@ -81,7 +81,7 @@ def whitened_and_colored(
     diagonal = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
     nothing = (ROUNDING * mean.square().amax(1, keepdim=True)).clamp_min(1e-12)  # (B, 1)
     covariance = covariance.lerp(diagonal, whitening.shrinkage)
-    _, whiten = roots(covariance.detach(), whitening.floor, nothing)  # no gradient through eigh
+    _, whiten = roots(covariance, whitening.floor, nothing)
     colored = torch.einsum("bdc,bchw->bdhw", code["color"] @ whiten, centred)
     return colored + code["mean"][..., None, None]  # (B, C, H, W)
 

@@ -1,5 +1,7 @@
 """A recipe from its TOML file to the weights file, on tiny pictures and random teachers."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from impasto import weights
+from impasto.codes import Region
 from impasto.config import read_toml, validate
 from impasto.errors import BadInput, MissingWeights, UnknownName
 from impasto.losses import content_error, style_error
@@ -21,6 +24,7 @@ from impasto.networks.decoders import load_decoders
 from impasto.networks.encoders import SHAPES, TAPS, Encoder, Shape, load_encoder
 from impasto.runtime import Runtime
 from impasto.style import Style
+from impasto.stylizer import OnStep
 from impasto.training import judge
 from impasto.training.adain import AdainRecipe
 from impasto.training.encoder import EncoderRecipe
@@ -87,7 +91,8 @@ def teacher(shape: Shape) -> dict[str, Tensor]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The judgement of 24 pictures at 512 px, made small."""
+    """The judgement of 24 pictures at 512 px and of 64 crops, made small."""
+    monkeypatch.setattr(judge, "r2", partial(judge.r2, count=2))
     monkeypatch.setattr(judge, "SIZE", 24)
     monkeypatch.setattr(judge, "STYLES", judge.STYLES[:2])
     monkeypatch.setattr(judge, "PHOTOS", judge.PHOTOS[:1])
@@ -216,7 +221,9 @@ def test_the_decoder_of_adain_is_judged_by_what_it_paints(
 class Wash(Adain):
     """Paints everything in one grey."""
 
-    def stylize(self, content: Tensor, *_: object, **__: object) -> Tensor:  # type: ignore[override]
+    def paint(
+        self, content: Tensor, regions: Sequence[Region], strength: float, on_step: OnStep
+    ) -> Tensor:
         return torch.full_like(content, 0.5)
 
 
@@ -224,21 +231,20 @@ class Wash(Adain):
 def test_a_method_is_measured_by_its_own_encoder(
     data: Path, tmp_path: Path, machine: Runtime, encoder: Encoder
 ) -> None:
-    """Mean over photos and styles, beside the photo as it was; a row in the sheet for each photo."""
+    """The mean of all, beside that of the photos as they were; the sheet has a row for each."""
     method = Wash(encoder, nn.ModuleDict(), machine)
     sheet = tmp_path / "sheet.png"
     measured = judge.judge_method(method, encoder, data / "gallery", machine, sheet)
-    photo = sample_photo(judge.PHOTOS[0])
-    photo = media.resize(photo, (24, 24))
+    photo = media.resize(sample_photo(judge.PHOTOS[0]), (24, 24))
     grey = torch.full_like(photo, 0.5)
-    features, expected = (encoder(image) for image in (photo, grey)), []
-    own, flat = features
-    for name in judge.STYLES:
-        style = Style.of(data / "gallery" / f"{name}.jpg", encoder).at(24)
-        wanted = {tap: m.second for tap, m in style.items()}
-        expected.append(float(style_error({tap: gram(f) for tap, f in flat.items()}, wanted)))
+    own, flat = encoder(photo), encoder(grey)
+    grams = {tap: gram(f) for tap, f in flat.items()}
+    looks = [Style.of(data / "gallery" / f"{name}.jpg", encoder).at(24) for name in judge.STYLES]
+    style = sum(
+        float(style_error(grams, {tap: m.second for tap, m in look.items()})) for look in looks
+    )
     content = float(content_error(flat["relu4_1"], own["relu4_1"]))
-    assert measured["painted/style_error"] == pytest.approx(sum(expected) / 2, rel=1e-3)
+    assert measured["painted/style_error"] == pytest.approx(style / len(looks), rel=1e-3)
     assert measured["painted/content_error"] == pytest.approx(content, rel=1e-3)
     assert measured["photo/content_error"] == 0 < measured["photo/style_error"]
     pixels = media.read(sheet).pixels

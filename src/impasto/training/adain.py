@@ -6,9 +6,9 @@ painting (style). Weights as in the authors' code: squared errors averaged over 
 content, *summed* over channels times 0.1 for style, so deep taps count more.
 
 Differs: the style is compared in VGG-19's channels, through the slim teacher, not in the small
-encoder's; a quarter of the pairs are a photo with itself and have to come back as they were; and
-every second step judges the picture after the finish (see ``methods.adain``), so the decoder does
-not have to feign a palette with coloured fringes.
+encoder's; a quarter of the pairs are a photo with itself and have to come back as they were. The
+finish (see ``methods.adain``) has no part in it: judged after it, a decoder leaves all surfaces
+to the finish and only embosses their edges.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from impasto.methods.adain import FINISH, TAP
+from impasto.methods.adain import TAP
 from impasto.moments import EPS, mean_std, moments
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, load_encoder
@@ -27,7 +27,7 @@ from impasto.runtime import Runtime
 from impasto.training.data import training_files
 from impasto.training.decoders import DecoderRecipe, crops, pixel_error, solved
 from impasto.training.teachers import Teachers
-from impasto.transforms import adain, roots, whitened_and_colored
+from impasto.transforms import adain
 
 STYLE_TAPS = TAPS[:4]
 
@@ -76,8 +76,6 @@ class AdainTask:
                 target = adain(own, {"mean": mean, "std": std})
                 wanted = self._statistics(styles)
             painted = self.module(target, photos.shape[-2:])
-            if step % 2:
-                painted = self._finished(painted, styles)
             again = self.encoder(painted, (TAP,))[TAP]
             seen = self._statistics(painted)
         losses = {"content": recipe.content * (again.float() - target).square().mean()}
@@ -85,16 +83,6 @@ class AdainTask:
             losses[f"style/{tap}"] = recipe.style * style_distance(seen[tap], wanted[tap])
         error = pixel_error(painted[:same], photos[:same])
         return losses | {"reconstruction": recipe.reconstruction * error}
-
-    def _finished(self, images: Tensor, styles: Tensor) -> Tensor:
-        with torch.no_grad():
-            m = moments(self.encoder(styles, (FINISH,))[FINISH])
-            code = {"mean": m.mean, "color": roots(m.covariance())[0]}
-        features = self.encoder(images, (FINISH,))[FINISH]
-        with torch.autocast(features.device.type, enabled=False):
-            features = whitened_and_colored(features, code)
-        finished: Tensor = self.finish(features, images.shape[-2:])
-        return finished
 
     def _statistics(self, images: Tensor) -> Statistics:
         if self.teachers is None:
