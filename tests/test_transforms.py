@@ -116,6 +116,17 @@ def test_each_picture_of_a_batch_is_changed_alone(transform: Transform, check: C
 
 
 @every_check
+@pytest.mark.parametrize("batch", [1, 2])
+def test_large_pictures(transform: Transform, check: Check, batch: int) -> None:
+    """Of more positions than are turned into float32 at a time, and not by a round number."""
+    features, mask = noise(batch, 4, 131, 131) + 2, torch.rand(1, 1, 131, 131)
+    for part in transform(features, code(4), None).split(1):
+        check(part, code(4), None)
+    for part in transform(features.bfloat16(), code(4), mask).split(1):
+        check(part, code(4), mask)
+
+
+@every_check
 def test_each_region_has_its_own_statistics(transform: Transform, check: Check) -> None:
     features, mask = noise(1, C, 12, 20), torch.zeros(1, 1, 12, 20)
     mask[..., :8] = 1
@@ -250,16 +261,6 @@ def test_a_flat_part_is_flat_too() -> None:
     painted = whitened_and_colored(features, code(), mask)[..., :4, :]
     expected = code()["mean"][..., None, None].expand_as(painted)
     torch.testing.assert_close(painted, expected, rtol=0, atol=1e-2)
-
-
-@pytest.mark.parametrize("positions", [1, 3, 40])
-def test_gradients_are_finite(positions: int) -> None:
-    """Training goes through it: equal eigenvalues have no gradient of their own."""
-    features = noise(1, C, 1, positions).requires_grad_()
-    painted = whitened_and_colored(features, code())
-    (gradient,) = torch.autograd.grad(painted.square().sum(), features)
-    assert gradient.isfinite().all()
-    assert (gradient.abs().sum() > 0) == (positions > 1)
 
 
 WHITE = {"mean": torch.zeros(1, 2), "color": torch.eye(2)[None]}
@@ -447,17 +448,20 @@ def test_what_is_too_bright_or_too_dark_is_cut_off(encoder: Encoder, photo: Tens
     assert (painted.min(), painted.max()) == (0, 1)
 
 
-def test_statistics_stay_in_float32(encoder: Encoder, decoder: Decoder, photo: Tensor) -> None:
-    """Only the networks run in half precision: covariances would not survive it."""
-    seen: list[torch.dtype] = []
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_statistics_are_no_matter_of_half_precision(
+    encoder: Encoder, decoder: Decoder, photo: Tensor, strength: float
+) -> None:
+    """Only the networks run in it: covariances would not survive it."""
+    seen: list[bool] = []
 
     def look(features: Tensor, code: Code, mask: Tensor | None) -> Tensor:
-        seen.extend((features.dtype, (features.mT @ features).dtype))
-        return features
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return features.float()
 
     with torch.autocast("cpu", torch.bfloat16):
-        painted = repainted(photo, encoder, decoder, TAP, look, ALL, 0.5)
-    assert seen == [torch.float32] * 2
+        painted = repainted(photo, encoder, decoder, TAP, look, ALL, strength)
+    assert seen == [False]
     assert painted.dtype == torch.float32
 
 

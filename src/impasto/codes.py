@@ -114,10 +114,11 @@ def mosaic(
     features: (B, C, H, W); transform: (features, code, mask) -> (B, C, H, W), which takes the
     statistics of the features under the mask  ->  (B, C, H, W), float32
     """
-    own = features.float()
-    result = own * (1 - coverage(regions, features))
+    if len(regions) == 1 and regions[0].mask is None:
+        return transform(features, regions[0].code, None).float()
+    result = features.float() * (1 - coverage(regions, features))
     for region in regions:
         mask = region.mask_like(features)
-        part = transform(own, region.code, mask)
+        part = transform(features, region.code, mask)
         result = result + (part if mask is None else part * mask)
     return result

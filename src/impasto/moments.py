@@ -56,14 +56,20 @@ def moments(features: Tensor, mask: Tensor | None = None) -> Moments:
     if mask is None:
         return Moments(features.float().mean((2, 3)), gram(features))
     with torch.autocast(features.device.type, enabled=False):
-        return _masked(_rows(features).float(), _weights(features, mask))
+        return _masked(_rows(features).float(), position_weights(features, mask).mT)
 
 
-def _weights(features: Tensor, mask: Tensor) -> Tensor:
-    """The mask at the size of the features, summing to 1.  ->  (B or 1, HW, 1)"""
+def position_weights(features: Tensor, mask: Tensor | None) -> Tensor:
+    """How much each position counts, summing to 1.  ->  (B or 1, 1, HW)
+
+    features: (B, C, H, W); mask: as for ``moments``; without one, all count the same.
+    """
+    if mask is None:
+        count = features.shape[-2] * features.shape[-1]
+        return features.new_full((1, 1, count), 1 / count, dtype=torch.float32)
     weight = F.interpolate(mask.float(), features.shape[-2:], mode="area")
-    weight = weight.flatten(1).unsqueeze(2)  # (B, HW, 1)
-    return weight / weight.sum(1, keepdim=True).clamp_min(1e-8)
+    weight = weight.flatten(1).unsqueeze(1)  # (B, 1, HW)
+    return weight / weight.sum(2, keepdim=True).clamp_min(1e-8)
 
 
 def _masked(rows: Tensor, weight: Tensor) -> Moments:
@@ -78,7 +84,7 @@ def mean_std(features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tens
     if mask is None:
         variance, mean = torch.var_mean(features.float(), (2, 3), correction=0)
     else:
-        rows, weight = _rows(features).float(), _weights(features, mask)
+        rows, weight = _rows(features).float(), position_weights(features, mask).mT
         mean = (rows * weight).sum(1)  # (B, C)
         variance = ((rows - mean.unsqueeze(1)).square() * weight).sum(1)
     return mean, (variance + EPS).sqrt()

@@ -200,11 +200,11 @@ def fitted_alpha(photo: media.Picture, pixels: Tensor) -> Tensor | None:
 
 def recolored(job: Job, pixels: Tensor) -> Tensor:
     """The colour mode of the Recipe, applied to what was painted; the rest is the photo itself."""
+    share = coverage([Region({}, part.mask) for part in job.parts], job.photo)
     if job.recipe.color == "luma":
         pixels = color.luma(pixels, job.photo)
     elif job.recolor:
-        pixels = color.match(pixels, job.photo)
-    share = coverage([Region({}, part.mask) for part in job.parts], job.photo)
+        pixels = pixels.lerp(color.match(pixels, job.photo), share)
     return pixels if isinstance(share, float) else torch.where(share > 0, pixels, job.photo)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.codes import Code, Region, coverage, mosaic
-from impasto.moments import mean_std, moments
+from impasto.moments import BLOCK, mean_std, position_weights
 from impasto.networks.encoders import Encoder
 
 ROUNDING = 1e-6
@@ -73,17 +73,40 @@ def whitened_and_colored(
 
     Li et al. 2017, arXiv:1705.08086, eq. (2), (3).
     """
-    mean, _ = mean_std(features, mask)
-    centred = features.float() - mean[..., None, None]
-    rest = moments(centred, mask)  # of rounding is left what whitening would blow up
-    centred = centred - rest.mean[..., None, None]
-    covariance = rest.covariance()
+    rows = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, HW, C)
+    mean, rest, covariance = _centred_moments(rows, position_weights(features, mask))
     diagonal = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
-    nothing = (ROUNDING * mean.square().amax(1, keepdim=True)).clamp_min(1e-12)  # (B, 1)
+    nothing = (ROUNDING * mean.square().amax(2)).clamp_min(1e-12)  # (B, 1)
     covariance = covariance.lerp(diagonal, whitening.shrinkage)
     _, whiten = roots(covariance, whitening.floor, nothing)
-    colored = torch.einsum("bdc,bchw->bdhw", code["color"] @ whiten, centred)
-    return colored + code["mean"][..., None, None]  # (B, C, H, W)
+    transform = (code["color"] @ whiten).mT  # (B, C, C)
+    # What rounding left of the mean would be blown up with all else.
+    shift = code["mean"].unsqueeze(1) - rest @ transform  # (B, 1, C)
+    colored = rows.new_empty(rows.shape, dtype=torch.float32)
+    for block, out in zip(torch.split(rows, BLOCK, 1), torch.split(colored, BLOCK, 1), strict=True):
+        torch.bmm(block.float() - mean, transform, out=out)
+        out += shift
+    b, c, h, w = features.shape
+    return colored.view(b, h, w, c).permute(0, 3, 1, 2)  # (B, C, H, W)
+
+
+def _centred_moments(rows: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (B, 1, C), what is left of it after it was taken off, and the covariance (B, C, C).
+
+    rows: (B, HW, C); weight: (B or 1, 1, HW), summing to 1. Block by block, so that no float32 copy
+    of all features goes through the memory.
+    """
+    batch, _, channels = rows.shape
+    blocks = list(zip(torch.split(rows, BLOCK, 1), torch.split(weight, BLOCK, 2), strict=True))
+    mean, rest = rows.new_zeros(2, batch, 1, channels, dtype=torch.float32)
+    for block, share in blocks:
+        mean = mean + share @ block.float()
+    second = rows.new_zeros(batch, channels, channels, dtype=torch.float32)
+    for block, share in blocks:
+        centred = block.float() - mean
+        rest = rest + share @ centred
+        second.baddbmm_((centred * share.mT).mT, centred)
+    return mean, rest, second - rest.mT @ rest
 
 
 def repainted(
@@ -101,9 +124,10 @@ def repainted(
     ->  (B, 3, H, W), [0, 1]; where strength or coverage is 0 it is ``image`` itself
     """
     size = image.shape[-2:]
-    features = encoder(image, (tap,))[tap].float()
+    features = encoder(image, (tap,))[tap]
     with torch.autocast(image.device.type, enabled=False):
-        target = features.lerp(mosaic(features, regions, transform), strength)
+        target = mosaic(features, regions, transform)
+        target = target if strength == 1 else features.float().lerp(target, strength)
     painted: Tensor = decoder(target, size).float()
     kept = 1 - strength * coverage(regions, image)
     if not isinstance(kept, float) or kept > 0:

@@ -132,8 +132,9 @@ def texture(encoder: Encoder, machine: Runtime, style: Style, size: int) -> Imag
 
     Li et al. 2017, section 4.4: noise as content, three times through all levels.
     """
+    image = torch.rand(1, 3, size, size)
     wct = Wct(encoder, load_decoders(Wct.name, encoder, TAPS), machine)
-    code, image = wct.encode(style), torch.rand(1, 3, size, size)
+    code = wct.encode(style)
     for _ in range(TEXTURE_PASSES):
         image = wct.stylize(image, code, 1.0)
     return image

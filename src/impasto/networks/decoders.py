@@ -89,6 +89,6 @@ def load_decoders(kind: str, encoder: Encoder, taps: Sequence[str]) -> nn.Module
         width = float(header.config.get("width", 1.0))
         decoders = nn.ModuleDict({tap: Decoder(encoder.shape, tap, width) for tap in taps})
         decoders.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise DamagedWeights(f"{path} does not fit the encoder {encoder.name!r}.") from error
     return decoders.requires_grad_(False).eval()

@@ -51,7 +51,7 @@ class WctTask:
         """Errors of every decoder, as ``relu4_1/pixels`` and ``relu4_1/features``."""
         seed = self.recipe.schedule.seed
         images = crops(self.paths, self.recipe, step, self.runtime, seed)
-        plain = len(images) - round(self.recipe.transferred * len(images))
+        plain = max(1, len(images) - round(self.recipe.transferred * len(images)))
         with self.runtime.autocast():
             with torch.no_grad():
                 every = self.encoder(images)
