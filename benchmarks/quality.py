@@ -1,6 +1,6 @@
 """Quality of the methods that take any style: 6 photos in all named styles, beside two controls.
 
-    python benchmarks/quality.py [--methods adain,wct,gatys] [--paintings DIR] [--sheet OUT.jpg]
+    python benchmarks/quality.py [--methods adain,wct,gatys] [--paintings DIR]
 
 Every method paints every pair at its own strength and at strength 1 (gatys in draft quality, at its
 own strength only), and twelve of the pairs over strength. Measured by the encoder that painted, at
@@ -16,13 +16,12 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 from skimage import data
 from torch import Tensor
 
-from impasto.media.image import fit, read, resize, to_tensor, write
+from impasto.media.image import fit, read, resize, to_tensor
 from impasto.pipeline import Job, measure, paint, prepare
 from impasto.recipe import Recipe
 from impasto.style import gallery
@@ -39,7 +38,6 @@ PHOTOS: Mapping[str, Callable[[], Any]] = {
 CURVE = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 CURVE_PHOTOS = ("astronaut", "coffee", "rocket")
 CURVE_STYLES = ("starry-night", "great-wave", "composition-vii", "udnie")
-SHEET_STYLES = ("starry-night", "great-wave", "composition-vii", "the-scream", "udnie", "pont-neuf")
 RESULTS = Path("benchmarks/results/quality.jsonl")
 
 
@@ -47,14 +45,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", default="adain,wct,gatys")
     parser.add_argument("--paintings", type=Path)
-    parser.add_argument("--sheet", type=Path)
     args = parser.parse_args()
     methods = args.methods.split(",") if args.methods else []
     rows = measured(methods, args.paintings)
     print_table(rows, methods)
     print_curves(rows, methods)
-    if args.sheet:
-        write(sheet(methods), args.sheet)
 
 
 def photo(name: str) -> Tensor:
@@ -174,31 +169,6 @@ def print_curves(rows: list[dict[str, Any]], methods: list[str]) -> None:
             texts.append(f"{style:.3f} / {content:.3f}")
         table.add_row(method, *texts)
     Console(width=120).print("style_error / content_error over strength", table)
-
-
-def sheet(methods: list[str], side: int = 256) -> Tensor:
-    """Every method at its own strength: a block of rows per photo, a column per style."""
-    rows = []
-    for name in PHOTOS:
-        for method in methods:
-            jobs = [prepared(method, style, name, None) for style in SHEET_STYLES]
-            rows.append([jobs[0].photo, *(paint(job).pixels for job in jobs)])
-    lines = []
-    for row in rows:
-        small = [resize(p, fit(p.shape[-1], p.shape[-2], side)) for p in row]
-        height = side * 3 // 4
-        lines.append(torch.cat([crop(p, height, side) for p in small], 3))
-    return torch.cat(lines, 2)
-
-
-def crop(picture: Tensor, height: int, width: int) -> Tensor:
-    """The middle of a picture, white around it where it is smaller."""
-    canvas = torch.ones(1, 3, height, width)
-    h, w = min(height, picture.shape[-2]), min(width, picture.shape[-1])
-    top, left = (picture.shape[-2] - h) // 2, (picture.shape[-1] - w) // 2
-    y, x = (height - h) // 2, (width - w) // 2
-    canvas[:, :, y : y + h, x : x + w] = picture[:, :, top : top + h, left : left + w]
-    return canvas
 
 
 if __name__ == "__main__":

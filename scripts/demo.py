@@ -1,4 +1,4 @@
-"""Repaint a sample photo in a few styles: pictures, one contact sheet and a table in a folder."""
+"""Repaint a sample photo in a few styles by every method: pictures, a contact sheet and a table."""
 
 import json
 import sys
@@ -13,23 +13,27 @@ from impasto.media.image import to_tensor, write
 from impasto.pipeline import figures, paint, prepare
 from impasto.recipe import Recipe
 
+METHODS = ("adain", "wct", "gatys")
 STYLES = ("starry-night", "great-wave", "composition-vii", "the-scream", "grande-jatte")
-COLUMNS = ("style", "size", "seconds", "peak_mb", "style_error", "content_error")
+COLUMNS = ("method", "style", "size", "seconds", "peak_mb", "style_error", "content_error")
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     photo = to_tensor(data.chelsea())
     write(photo, folder / "photo.png")
-    pictures, rows = [photo], []
-    for style in STYLES:
-        job = prepare(Recipe(styles=(style,)), photo)
-        result = paint(job)
-        write(result.pixels, folder / f"{style}.png", recipe=result.recipe.embedded())
-        pictures.append(result.pixels)
-        rows.append({"style": style, **figures(job, result)})
-        print(f"{style}: {result.seconds:.1f} s", flush=True)
-    write(contact_sheet(pictures, columns=3), folder / "sheet.png")
+    pictures, rows = [], []
+    for method in METHODS:
+        pictures.append(photo)
+        for style in STYLES:
+            job = prepare(Recipe(styles=(style,), method=method), photo)
+            result = paint(job)
+            path = folder / f"{style}.{method}.png"
+            write(result.pixels, path, recipe=result.recipe.embedded())
+            pictures.append(result.pixels)
+            rows.append({"style": style, **figures(job, result)})
+            print(f"{style} by {method}: {result.seconds:.2f} s", flush=True)
+    write(contact_sheet(pictures, columns=1 + len(STYLES)), folder / "sheet.png")
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     print_table(rows)
     print(f"The pictures are in {folder}/; look at {folder}/sheet.png first.")

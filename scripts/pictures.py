@@ -3,6 +3,9 @@
 python scripts/pictures.py sheet      three photos in four styles      docs/pictures/sheet.jpg
 python scripts/pictures.py styles     every style on three photos      docs/pictures/styles-N.jpg
 python scripts/pictures.py strength   one style from 0 to 1            docs/pictures/strength.jpg
+python scripts/pictures.py instant    adain and wct                    docs/pictures/{adain,wct}.jpg
+python scripts/pictures.py masks      styles by mask, three methods    docs/pictures/masks.jpg
+python scripts/pictures.py mix        a grid between three styles      docs/pictures/mix.jpg
 """
 
 import sys
@@ -15,10 +18,15 @@ from torch import Tensor
 
 import impasto
 from impasto.media.image import resize, to_tensor, write
+from impasto.mix import mix_file
+from impasto.recipe import Recipe
 
 FOLDER = Path("docs/pictures")
 PHOTOS = ("astronaut", "chelsea", "coffee")
 STYLES = ("starry-night", "great-wave", "composition-vii", "the-scream")
+MORE_STYLES = (*STYLES, "udnie", "pont-neuf")
+LEVELS = (0, 0.1, 0.3, 0.5, 0.7, 0.9, 1)
+SMALL = (225, 270)
 TILE = (300, 360)
 """Height and width of a picture on a sheet, pixels."""
 
@@ -33,14 +41,14 @@ def sample(name: str) -> Tensor:
     return photo[:, :, :cut_height, left : left + cut_width]
 
 
-def painted(photo: Tensor, style: str, **settings: object) -> Tensor:
+def painted(photo: Tensor, style: str | None, **settings: object) -> Tensor:
     result = impasto.stylize(photo, style, size=512, **settings)
     assert isinstance(result, Tensor)
     return result
 
 
-def save(rows: Sequence[Sequence[Tensor]], name: str) -> None:
-    tiles = [torch.cat([resize(picture, TILE) for picture in row], 3) for row in rows]
+def save(rows: Sequence[Sequence[Tensor]], name: str, tile: tuple[int, int] | None = None) -> None:
+    tiles = [torch.cat([resize(picture, tile or TILE) for picture in row], 3) for row in rows]
     write(torch.cat(tiles, 2), FOLDER / name, quality=85)
     print(FOLDER / name, flush=True)
 
@@ -59,14 +67,62 @@ def styles() -> None:
 
 
 def strength() -> None:
-    levels = (0, 0.1, 0.3, 0.5, 0.7, 0.9, 1)
     rows = [
-        [painted(sample(name), style, strength=level) for level in levels]
+        [painted(sample(name), style, strength=level) for level in LEVELS]
         for name, style in (("astronaut", "the-scream"), ("coffee", "starry-night"))
     ]
     save(rows, "strength.jpg")
 
 
+def instant() -> None:
+    photos = [sample(name) for name in (*PHOTOS, "rocket")]
+    for method in ("adain", "wct"):
+        rows = [[p, *(painted(p, s, method=method) for s in MORE_STYLES)] for p in photos]
+        save(rows, f"{method}.jpg", tile=SMALL)
+    rows = [
+        [painted(sample(name), style, method="wct", strength=level) for level in LEVELS]
+        for name, style in (("astronaut", "starry-night"), ("coffee", "great-wave"))
+    ]
+    save(rows, "wct-strength.jpg", tile=SMALL)
+
+
+def masks() -> None:
+    """Two styles by mask above, one style in a mask below: gatys, adain, wct."""
+    photo = sample("astronaut")
+    person = torch.zeros_like(photo[:, :1])
+    _, _, height, width = photo.shape
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    head = ((x - 0.44) / 0.14) ** 2 + ((y - 0.25) / 0.25) ** 2 < 1
+    body = (y > 0.45) & ((x - 0.46).abs() < 0.18 + 0.35 * (y - 0.45))
+    person[0, 0] = (head | body).float()
+    methods = ("gatys", "adain", "wct")
+    both = [
+        painted(photo, "starry-night", masks=[(person, "the-scream")], method=m) for m in methods
+    ]
+    one = [painted(photo, None, masks=[(person, "great-wave")], method=m) for m in methods]
+    save([both, one], "masks.jpg")
+
+
+def mix() -> None:
+    write(sample("coffee"), FOLDER / "coffee.png")
+    recipe = Recipe(
+        photo=str(FOLDER / "coffee.png"),
+        styles=("starry-night", "great-wave", "composition-vii"),
+        method="wct",
+        size=256,
+    )
+    mix_file(recipe, FOLDER / "mix.jpg", grid=5)
+    (FOLDER / "coffee.png").unlink()
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
-    {"sheet": sheet, "styles": styles, "strength": strength}[sys.argv[1]]()
+    make = {
+        "sheet": sheet,
+        "styles": styles,
+        "strength": strength,
+        "instant": instant,
+        "masks": masks,
+        "mix": mix,
+    }
+    make[sys.argv[1]]()

@@ -101,7 +101,7 @@ def _beside(photo: Path, *sources: str) -> Path:
 @click.option("--grid", default=5, show_default=True, help="Pictures a row, 2 to 9.")
 @click.option("--size", default=256, show_default=True, help="Long side of one picture, pixels.")
 @click.option("--strength", type=float, help="The most in the grid, 0 to 1 [1; the method's own].")
-@click.option("--method", default="adain", show_default=True, help="Method of style transfer.")
+@click.option("--method", default="wct", show_default=True, help="Method of style transfer.")
 @flags(Recipe, *MIX_FLAGS)
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON per event on stdout.")
 def mix(photo: Path, output: Path | None, grid: int, as_json: bool, **settings: object) -> None:

@@ -105,9 +105,9 @@ class Recipe(BaseModel):
         Field(ge=0, le=20, description="How soft edges of masks are, % of the long side."),
     ] = 1.0
     init: Annotated[
-        Literal["content", "noise", "adain", "wct"],
-        Field(description="What the optimisation starts from."),
-    ] = "content"
+        Literal["auto", "content", "noise", "adain", "wct"],
+        Field(description="What the optimisation starts from; auto: adain, or else the photo."),
+    ] = "auto"
     color: Annotated[
         ColorMode,
         Field(description="Colours of the style, of the photo (luma), or the style's recoloured."),

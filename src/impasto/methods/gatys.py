@@ -6,7 +6,8 @@ Equations: content loss (1) -> losses.content_error; Gram matrix (3) -> moments.
 
 Differs: a pyramid of scales, each with the style's moments at its own scale, instead of one scale
 from noise (it is what makes the pictures good); losses relative to their targets; Adam and the
-average of its iterates instead of the last iterate of L-BFGS (which can be chosen); content at
+average of its iterates instead of the last iterate of L-BFGS (which can be chosen); a start from
+what AdaIN paints, where there is a decoder for the encoder, instead of from noise; content at
 relu3_1 and relu4_1 instead of relu4_2; total variation; convolutions in bfloat16 where the
 processor has it.
 """
@@ -14,6 +15,7 @@ processor has it.
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
@@ -24,6 +26,7 @@ from torch import Tensor
 
 from impasto import methods
 from impasto.codes import Code, Region, at, coverage, inner
+from impasto.errors import MissingWeights
 from impasto.losses import content_error, gram_error, total_variation
 from impasto.media.image import fit, resize
 from impasto.moments import gram, moments
@@ -54,17 +57,16 @@ class Config:
     variation: float = 1.0
     detail: float = 0.5
     """How much of the photo's own detail a larger scale starts with."""
-    init: Literal["content", "noise", "adain", "wct"] = "content"
+    init: Literal["auto", "content", "noise", "adain", "wct"] = "auto"
     optimizer: Literal["adam", "lbfgs"] = "adam"
 
 
+TEXTURE_STEPS = (200, 150, 100)
 QUALITIES = {
     "draft": Config(steps=(80, 30, 20)),
     "normal": Config(),
     "best": Config(steps=(500, 300, 200)),
 }
-
-TEXTURE_STEPS = (200, 150, 100)
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,10 @@ class Gatys(Stylizer):
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Gatys":
         """The method with the settings of a Recipe."""
         config = replace(QUALITIES[recipe.quality], init=recipe.init, optimizer=recipe.optimizer)
-        warm = recipe.init in methods.names()
-        start = methods.get(recipe.init).create(encoder, machine, recipe) if warm else None
+        start, name = None, "adain" if recipe.init == "auto" else recipe.init
+        if name in methods.names():
+            with suppress(MissingWeights) if recipe.init == "auto" else nullcontext():
+                start = methods.get(name).create(encoder, machine, recipe)
         return cls(encoder, machine, replace(config, iterations=recipe.iterations), start)
 
     def encode(self, style: Style, scale: float = 1.0) -> Code:
@@ -200,7 +204,7 @@ class Gatys(Stylizer):
         image = targets.composed(image)
         with self.runtime.autocast():
             features = self.encoder(image, {*TAPS, *self.config.content})
-        style = {tap: image.new_zeros(len(image)) for tap in TAPS}
+        errors = {f"style/{tap}": image.new_zeros(len(image)) for tap in TAPS}
         loss = self.config.variation * total_variation(image)
         for look in targets.looks:
             for tap, target in look.grams.items():
@@ -208,12 +212,11 @@ class Gatys(Stylizer):
                 own = gram(f) if mask is None else moments(f, mask).second
                 error = gram_error(own, target)
                 loss = loss + self.config.style[tap] * look.weight * error
-                style[tap] = style[tap] + error.detach() / len(targets.looks)
-        content = {t: content_error(features[t], f) for t, f in targets.content.items()}
-        for tap, error in content.items():
-            loss = loss + self.config.content[tap] * error
-        errors = {f"style/{t}": e for t, e in style.items()}
-        return loss.sum(), errors | {f"content/{t}": e for t, e in content.items()}
+                errors[f"style/{tap}"] += error.detach() / len(targets.looks)
+        for tap, target in targets.content.items():
+            errors[f"content/{tap}"] = content_error(features[tap], target)
+            loss = loss + self.config.content[tap] * errors[f"content/{tap}"]
+        return loss.sum(), errors
 
     def _optimise(
         self, image: Image, targets: Targets, steps: int
@@ -224,7 +227,11 @@ class Gatys(Stylizer):
         layout = torch.contiguous_format if lbfgs else torch.channels_last
         image = image.detach().clone(memory_format=layout).requires_grad_()
         average = torch.zeros_like(image)
-        optimiser = _optimiser(image, self.config)
+        optimiser: torch.optim.Optimizer
+        if lbfgs:
+            optimiser = torch.optim.LBFGS([image], lr=1.0, max_iter=1, history_size=20)
+        else:
+            optimiser = torch.optim.Adam([image], lr=self.config.lr, betas=(0.9, 0.99))
         losses: dict[str, Tensor] = {}
 
         def closure() -> Tensor:
@@ -235,7 +242,7 @@ class Gatys(Stylizer):
             return loss
 
         for step in range(1, steps + 1):
-            optimiser.step(closure)  # type: ignore[arg-type]  # torch takes a Tensor too
+            optimiser.step(closure)  # type: ignore[no-untyped-call]
             with torch.no_grad():
                 image.clamp_(0, 1)
                 average.lerp_(image, 1 - self.config.keep)
@@ -244,12 +251,6 @@ class Gatys(Stylizer):
                 targets.composed(unbiased),
                 {name: float(e.detach().mean()) for name, e in losses.items()},
             )
-
-
-def _optimiser(image: Tensor, config: Config) -> torch.optim.Optimizer:
-    if config.optimizer == "lbfgs":
-        return torch.optim.LBFGS([image], lr=1.0, max_iter=1, history_size=20)
-    return torch.optim.Adam([image], lr=config.lr, betas=(0.9, 0.99))
 
 
 def pyramid(long_side: int, config: Config) -> list[tuple[int, int]]:
