@@ -278,7 +278,7 @@ def test_the_grid_lies_beside_the_photo(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     assert media.header(folder / "in" / "cat.mix.png") == (41, 49)
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("adain, 41 x 49 px: about ")
+    assert lines[0].startswith("wct, 41 x 49 px: about ")
     assert lines[1].startswith("in/cat.mix.png: 4 pictures in ")
 
 

@@ -204,8 +204,19 @@ def recolored(job: Job, pixels: Tensor) -> Tensor:
     if job.recipe.color == "luma":
         pixels = color.luma(pixels, job.photo)
     elif job.recolor:
-        pixels = pixels.lerp(color.match(pixels, job.photo), share)
+        pixels = _matched(pixels, job.photo, share)
     return pixels if isinstance(share, float) else torch.where(share > 0, pixels, job.photo)
+
+
+def _matched(pixels: Tensor, photo: Tensor, share: Tensor | float) -> Tensor:
+    """What was painted, in the colours of what it was painted on; soft edges less of it."""
+    if isinstance(share, float):
+        return color.match(pixels, photo)
+    inside = (share > 0).expand_as(pixels)
+    own, aim = (image[inside].view(1, 3, 1, -1) for image in (pixels, photo))
+    matched = pixels.clone()
+    matched[inside] = color.match(own, aim).flatten()
+    return pixels.lerp(matched, share)
 
 
 def figures(job: Job, result: Result) -> dict[str, object]:

@@ -4,12 +4,10 @@ Gatys, Ecker & Bethge 2015, arXiv:1508.06576 (equations as in the CVPR 2016 pape
 Equations: content loss (1) -> losses.content_error; Gram matrix (3) -> moments.gram; style loss
 (4), (5) -> losses.gram_error; total (7) -> Gatys._loss.
 
-Differs: a pyramid of scales, each with the style's moments at its own scale, instead of one scale
-from noise (it is what makes the pictures good); losses relative to their targets; Adam and the
-average of its iterates instead of the last iterate of L-BFGS (which can be chosen); a start from
-what AdaIN paints, where there is a decoder for the encoder, instead of from noise; content at
-relu3_1 and relu4_1 instead of relu4_2; total variation; convolutions in bfloat16 where the
-processor has it.
+Differs: a pyramid of scales, each with the style's moments at its own scale, instead of one; it
+starts from what AdaIN paints, where there is a decoder for the encoder, not from noise; losses
+relative to their targets; Adam and the average of its iterates instead of L-BFGS (which can be
+chosen); content at relu3_1 and relu4_1 instead of relu4_2; total variation; bfloat16.
 """
 
 import math
