@@ -55,7 +55,7 @@ class Decoder(nn.Module):
             x = conv(pad(x))  # (B, 3, H, W) at the end
             if name == "1_1":
                 break
-            x = F.relu(x)
+            x = F.relu_(x)
             if name.endswith("_1"):
                 height, width = (_at_block(side, int(name[0]) - 1) for side in size)
                 x = F.interpolate(x, scale_factor=2, mode="nearest")[..., :height, :width]

@@ -107,7 +107,7 @@ class Encoder(nn.Module):
                 break
             if name.endswith("_1") and name != "1_1":
                 x = F.max_pool2d(x, 2, ceil_mode=True)  # (B, C, ceil(H/2), ceil(W/2))
-            x = F.relu(conv(pad(x)))
+            x = F.relu_(conv(pad(x)))
             if f"relu{name}" in wanted:
                 features[f"relu{name}"] = x
         return features
