@@ -13,6 +13,9 @@ from impasto.networks.encoders import Encoder
 ROUNDING = 1e-6
 """Variance that counts as nothing, as a share of the squared mean."""
 
+CHANNEL_BYTES = 16
+"""Memory that ``repainted`` holds per pixel and channel of the first layer (measured, 2048 px)."""
+
 Transform = Callable[[Tensor, Code, Tensor | None], Tensor]
 """(features, code, mask) -> features with the code's statistics, see ``adain``."""
 

@@ -25,7 +25,7 @@ from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style
 from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
-from impasto.transforms import adain, repainted, roots, whitened_and_colored
+from impasto.transforms import CHANNEL_BYTES, adain, repainted, roots, whitened_and_colored
 
 TAP = "relu4_1"
 FINISH = TAPS[0]
@@ -89,7 +89,7 @@ class Adain(Stylizer):
     def cost(self, height: int, width: int) -> Cost:
         """One pass."""
         area = height * width / 1e6
-        return Cost(area, area * 1e6 * 400)
+        return Cost(area, area * 1e6 * CHANNEL_BYTES * self.encoder.shape.channels[0])
 
     def rehearse(self, image: Image) -> Callable[[], object]:
         """One pass over that picture in a style that is nothing."""

@@ -25,7 +25,14 @@ from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style
 from impasto.stylizer import Can, Cost, Image, OnStep, Step, Stylizer
-from impasto.transforms import FULL, Whitening, repainted, roots, whitened_and_colored
+from impasto.transforms import (
+    CHANNEL_BYTES,
+    FULL,
+    Whitening,
+    repainted,
+    roots,
+    whitened_and_colored,
+)
 
 TEXTURE_PASSES = 3
 
@@ -115,7 +122,7 @@ class Wct(Stylizer):
     def cost(self, height: int, width: int) -> Cost:
         """One pass through all levels."""
         area = height * width / 1e6
-        return Cost(area, area * 1e6 * 400)
+        return Cost(area, area * 1e6 * CHANNEL_BYTES * self.encoder.shape.channels[0])
 
     def rehearse(self, image: Image) -> Callable[[], object]:
         """One pass over that picture, whitened and coloured as nothing."""
