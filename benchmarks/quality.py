@@ -137,7 +137,7 @@ def print_table(rows: list[dict[str, Any]], methods: list[str]) -> None:
         *((m, s) for m in methods for s in (None, 1.0)),
     ]:
         chosen = [r for r in select(rows, method, strength) if (r["style"], r["photo"]) in bare]
-        if len(chosen) < len(bare):
+        if not chosen:
             continue
         own = [bare[row["style"], row["photo"]] for row in chosen]
         errors = [row["style_error"] for row in chosen]
@@ -165,6 +165,8 @@ def print_curves(rows: list[dict[str, Any]], methods: list[str]) -> None:
                 for row in select(rows, method, strength)
                 if (row["style"], row["photo"]) in pairs
             ]
+            if not own:
+                continue
             style, content = (mean(r[k] for r in own) for k in ("style_error", "content_error"))
             texts.append(f"{style:.3f} / {content:.3f}")
         table.add_row(method, *texts)

@@ -124,7 +124,8 @@ def paint(job: Job, on_step: OnStep | None = None) -> Result:
     latest: list[Step] = []
 
     def keep(step: Step) -> None:
-        latest[:] = [step]
+        if job.stylizer.can.steps:  # elsewhere a step is no picture yet
+            latest[:] = [step]
         if on_step:
             on_step(step)
 
