@@ -202,6 +202,17 @@ def test_interruption_carries_the_picture_so_far(photo: torch.Tensor) -> None:
     assert caught.value.result.interrupted and max(caught.value.result.pixels.shape) == 48
 
 
+def test_a_level_is_no_picture_yet(photo: torch.Tensor) -> None:
+    """What wct has after its deepest level is not the best picture so far."""
+
+    def interrupt(step: Step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        paint(prepare(recipe(method="wct", iterations=None), photo), interrupt)
+    assert not isinstance(caught.value, Interrupted)
+
+
 def test_random_numbers_of_the_caller_are_left_alone(photo: torch.Tensor) -> None:
     torch.manual_seed(7)
     expected = torch.rand(1)
