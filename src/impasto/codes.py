@@ -17,6 +17,10 @@ Names may begin with the long side of the canvas they are for (``512/mean``), se
 """
 
 
+Transform = Callable[[Tensor, Code, Tensor | None], Tensor]
+"""(features, code, mask) -> features with the code's statistics, see ``transforms.adain``."""
+
+
 @dataclass(frozen=True)
 class Region:
     """A style and the part of the picture it is for."""
@@ -107,7 +111,7 @@ def coverage(regions: Sequence[Region], like: Tensor) -> Tensor | float:
 def mosaic(
     features: Tensor,
     regions: Sequence[Region],
-    transform: Callable[[Tensor, Code, Tensor | None], Tensor],
+    transform: Transform,
 ) -> Tensor:
     """Features that every region's style has transformed, and their own where there is none.
 

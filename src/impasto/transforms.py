@@ -1,12 +1,12 @@
 """Feature transforms: a picture's features take a style's statistics, and a decoder paints them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from impasto.codes import Code, Region, coverage, mosaic
+from impasto.codes import Code, Region, Transform, coverage, mosaic
 from impasto.moments import BLOCK, mean_std, position_weights
 from impasto.networks.encoders import Encoder
 
@@ -15,9 +15,6 @@ ROUNDING = 1e-6
 
 CHANNEL_BYTES = 16
 """Memory that ``repainted`` holds per pixel and channel of the first layer (measured, 2048 px)."""
-
-Transform = Callable[[Tensor, Code, Tensor | None], Tensor]
-"""(features, code, mask) -> features with the code's statistics, see ``adain``."""
 
 
 class Whitening(NamedTuple):

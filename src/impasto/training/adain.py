@@ -26,6 +26,7 @@ from impasto.networks.encoders import TAPS, load_encoder
 from impasto.runtime import Runtime
 from impasto.training.data import training_files
 from impasto.training.decoders import DecoderRecipe, crops, pixel_error, solved
+from impasto.training.loop import Stateless
 from impasto.training.teachers import Teachers
 from impasto.transforms import adain
 
@@ -47,7 +48,7 @@ class AdainRecipe(DecoderRecipe):
     """Through whose eyes the style is compared."""
 
 
-class AdainTask:
+class AdainTask(Stateless):
     """Batches and losses for the loop."""
 
     def __init__(self, recipe: AdainRecipe, data: Path, teacher: Path, runtime: Runtime) -> None:
@@ -91,13 +92,6 @@ class AdainTask:
             tap: mapped(features, self.teachers.aux[tap])
             for tap, features in self.teachers.slim(images, STYLE_TAPS).items()
         }
-
-    def state_dict(self) -> Mapping[str, Tensor]:
-        """Nothing: every step is a function of its number."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to put back."""
 
 
 def mapped(features: Tensor, maps: nn.Module) -> tuple[Tensor, Tensor]:

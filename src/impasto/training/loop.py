@@ -63,6 +63,17 @@ class Task(Protocol[Module]):
         """Put back what ``state_dict`` gave."""
 
 
+class Stateless:
+    """A task whose every step is a function of its number: nothing else has to be kept."""
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to put back."""
+
+
 class Progress(BaseModel):
     """What the loop reports every ``log_every`` steps."""
 

@@ -22,6 +22,7 @@ from impasto.runtime import Runtime
 from impasto.training.data import Crops, held_out, training_files
 from impasto.training.decoders import DecoderRecipe, crops, pixel_error, psnr, solved
 from impasto.training.distill import relative_error
+from impasto.training.loop import Stateless
 from impasto.transforms import Whitening, roots, whitened_and_colored
 
 
@@ -35,7 +36,7 @@ class WctRecipe(DecoderRecipe):
     """Share of each batch that is whitened and coloured."""
 
 
-class WctTask:
+class WctTask(Stateless):
     """Batches and losses for the loop: every decoder rebuilds the same pictures."""
 
     def __init__(self, recipe: WctRecipe, data: Path, runtime: Runtime) -> None:
@@ -64,13 +65,6 @@ class WctTask:
                 error = relative_error(again, features)
                 losses[f"{tap}/features"] = self.recipe.features * error
         return losses
-
-    def state_dict(self) -> Mapping[str, Tensor]:
-        """Nothing: every step is a function of its number."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to put back."""
 
 
 @torch.no_grad()
