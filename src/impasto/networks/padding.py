@@ -7,14 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def pad(x: Tensor) -> Tensor:
-    """Reflect one pixel at every border, or repeat it where a side has one pixel only.
+def pad(x: Tensor, margin: int = 1) -> Tensor:
+    """Reflect ``margin`` pixels at every border; what is too small for that repeats its border.
 
-    x: (B, C, H, W)  ->  (B, C, H + 2, W + 2)
+    x: (B, C, H, W)  ->  (B, C, H + 2 margin, W + 2 margin)
     """
-    if min(x.shape[-2:]) < 2:
-        return F.pad(x, (1, 1, 1, 1), mode="replicate")
-    result: Tensor = _Reflect.apply(x)  # type: ignore[no-untyped-call]
+    if min(x.shape[-2:]) <= margin:
+        return F.pad(x, (margin,) * 4, mode="replicate")
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        return F.pad(x, (margin,) * 4, mode="reflect")
+    result: Tensor = _Reflect.apply(x, margin)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -26,26 +28,37 @@ class _Reflect(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, margin: int) -> Tensor:
+        ctx.margin, m = margin, margin
         b, c, h, w = x.shape
-        shape = (b, c, h + 2, w + 2)
+        shape = (b, c, h + 2 * m, w + 2 * m)
         layout = torch.channels_last
         out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
-        out[:, :, 1:-1, 1:-1] = x
-        out[:, :, 0, 1:-1], out[:, :, -1, 1:-1] = x[:, :, 1], x[:, :, -2]
-        out[:, :, :, 0], out[:, :, :, -1] = out[:, :, :, 2], out[:, :, :, -3]
-        return out  # (B, C, H + 2, W + 2)
+        out[:, :, m:-m, m:-m] = x
+        for i in range(m):
+            out[:, :, i, m:-m], out[:, :, -1 - i, m:-m] = x[:, :, m - i], x[:, :, i - m - 1]
+        for i in range(m):
+            out[:, :, :, i], out[:, :, :, -1 - i] = out[:, :, :, 2 * m - i], out[:, :, :, i - 2 * m - 1]
+        return out  # (B, C, H + 2 margin, W + 2 margin)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """What flowed to the border flows to the pixels it mirrors."""
-        (g,) = gradients
-        inner = g[:, :, 1:-1, 1:-1].clone(memory_format=torch.channels_last)  # (B, C, H, W)
-        inner[:, :, 1] += g[:, :, 0, 1:-1]
-        inner[:, :, -2] += g[:, :, -1, 1:-1]
-        inner[:, :, :, 1] += g[:, :, 1:-1, 0]
-        inner[:, :, :, -2] += g[:, :, 1:-1, -1]
-        for row, border_row in ((1, 0), (-2, -1)):
-            for column, border_column in ((1, 0), (-2, -1)):
-                inner[:, :, row, column] += g[:, :, border_row, border_column]
-        return inner
+        (g,), m = gradients, ctx.margin
+        inner = g[:, :, m:-m, m:-m].clone(memory_format=torch.channels_last)  # (B, C, H, W)
+        for i in range(m):
+            inner[:, :, m - i] += g[:, :, i, m:-m]
+            inner[:, :, i - m - 1] += g[:, :, -1 - i, m:-m]
+        for i in range(m):
+            inner[:, :, :, m - i] += _folded(g[:, :, :, i], m)
+            inner[:, :, :, i - m - 1] += _folded(g[:, :, :, -1 - i], m)
+        return inner, None
+
+
+def _folded(line: Tensor, margin: int) -> Tensor:
+    """The ends of a line added to what they mirror.  (B, C, H + 2 margin)  ->  (B, C, H)"""
+    inner = line[:, :, margin:-margin].clone()  # (B, C, H)
+    for i in range(margin):
+        inner[:, :, margin - i] += line[:, :, i]
+        inner[:, :, i - margin - 1] += line[:, :, -1 - i]
+    return inner

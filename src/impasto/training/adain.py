@@ -24,8 +24,9 @@ from impasto.moments import EPS, mean_std, moments
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, load_encoder
 from impasto.runtime import Runtime
+from impasto.training.batches import crops
 from impasto.training.data import training_files
-from impasto.training.decoders import DecoderRecipe, crops, pixel_error, solved
+from impasto.training.decoders import DecoderRecipe, pixel_error, solved
 from impasto.training.loop import Stateless
 from impasto.training.teachers import Teachers
 from impasto.transforms import adain

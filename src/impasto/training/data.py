@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from impasto.errors import BadInput, BadPicture
-from impasto.media.image import read, resize
+from impasto.media.decode import decoded
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"})
 
@@ -71,12 +73,16 @@ class Crops(Dataset[Tensor]):
         raise BadInput("None of the training pictures can be read.")
 
     def _crop(self, path: Path, rng: np.random.Generator) -> Tensor:
-        image = read(path).pixels
-        height, width = image.shape[-2:]
-        side = min(height, width) * rng.uniform(self.closest, 1.0)
-        side = round(max(side, min(self.size, height, width)))
-        top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
-        crop = resize(image[:, :, top : top + side, left : left + side], (self.size, self.size))
-        if rng.random() < 0.5:
-            crop = crop.flip(3)
-        return crop[0]  # (3, size, size)
+        with decoded(path) as (picture, deep):
+            if deep is not None or picture.mode.startswith("I;16"):  # which Pillow would clip
+                deeper = np.asarray(picture) if deep is None else deep[..., :3]
+                picture = Image.fromarray((deeper >> 8).astype(np.uint8))
+            width, height = picture.size
+            side = min(height, width) * rng.uniform(self.closest, 1.0)
+            side = round(max(side, min(self.size, height, width)))
+            top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+            box = (left, top, left + side, top + side)
+            # Pillow cuts and resizes in one go, without the whole picture as floats.
+            small = picture.convert("RGB").resize((self.size, self.size), Image.Resampling.BICUBIC, box=box)
+        crop = torch.from_numpy(np.array(small)).permute(2, 0, 1).float() / 255  # (3, size, size)
+        return crop.flip(2) if rng.random() < 0.5 else crop

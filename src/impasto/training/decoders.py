@@ -1,63 +1,28 @@
-"""What the recipes of all decoders share: batches in stages, errors of a rebuilt picture."""
+"""What the recipes of all decoders share: errors of a rebuilt picture, the solved decoder."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.networks.padding import pad
-from impasto.runtime import Runtime
-from impasto.training.data import Crops
-from impasto.training.loop import Schedule
+from impasto.training.batches import StagedRecipe
 
 PIXEL_VARIANCE = 0.06
 """Variance of the pixels of photos, so that an error in pixels is relative too."""
 
 
-class DecoderStage(BaseModel):
-    """A stretch of the training: small crops come first, they teach the most per second."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    until: int = Field(gt=0)
-    """The step at which the next stage begins (the last one goes on to the end)."""
-    size: int = Field(ge=32)
-    """Side of the crops, pixels."""
-    batch: int = Field(8, ge=1)
-
-
-class DecoderRecipe(BaseModel):
+class DecoderRecipe(StagedRecipe):
     """What every recipe of a decoder has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     encoder: Literal["compact", "vgg16", "vgg19"] = "compact"
     """The network whose features are decoded."""
     width: float = Field(1.0, gt=0, le=8)
     """Channels of the decoder over those of the encoder's mirror."""
-    stages: tuple[DecoderStage, ...] = Field(min_length=1)
-    schedule: Schedule
-
-    def stage(self, step: int) -> DecoderStage:
-        """The stage that ``step`` belongs to."""
-        return next((stage for stage in self.stages if step < stage.until), self.stages[-1])
-
-
-def crops(
-    paths: Sequence[Path], recipe: DecoderRecipe, step: int, machine: Runtime, seed: int
-) -> Tensor:
-    """The crops of one step.  ->  (B, 3, S, S)"""
-    stage = recipe.stage(step)
-    source = Crops(list(paths), stage.size, seed)
-    return machine.tensor(
-        torch.stack([source[step * stage.batch + index] for index in range(stage.batch)])
-    )
 
 
 def pixel_error(image: Tensor, target: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ channels of VGG-19).
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -68,6 +69,23 @@ class Teachers(nn.Module):
             mean = f.float().mean((0, 2, 3), keepdim=True)
             self.mean[layer] = mean
             self.spread[layer] = (f.float() - mean).square().mean().sqrt()
+
+
+class Eyes(nn.Module):
+    """Exact VGG-19 as far as it goes, the slim one beyond: one network to those who look."""
+
+    def __init__(self, teachers: Teachers) -> None:
+        super().__init__()
+        self.exact, self.slim = teachers.exact, teachers.slim
+
+    def forward(self, image: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
+        """The features at ``taps``, in order of depth, as ``Encoder.forward``."""
+        near = sorted(tap for tap in taps if tap in EXACT_TAPS)
+        far = sorted(set(taps).difference(near))
+        return {
+            **(self.exact(image, near) if near else {}),
+            **(self.slim(image, far) if far else {}),
+        }
 
 
 def read_encoder(state: dict[str, Tensor], shape: Shape, name: str) -> Encoder:

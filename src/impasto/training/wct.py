@@ -19,8 +19,9 @@ from impasto.moments import moments
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
 from impasto.runtime import Runtime
+from impasto.training.batches import crops
 from impasto.training.data import Crops, held_out, training_files
-from impasto.training.decoders import DecoderRecipe, crops, pixel_error, psnr, solved
+from impasto.training.decoders import DecoderRecipe, pixel_error, psnr, solved
 from impasto.training.distill import relative_error
 from impasto.training.loop import Stateless
 from impasto.transforms import Whitening, roots, whitened_and_colored

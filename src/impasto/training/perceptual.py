@@ -1,0 +1,115 @@
+"""Perceptual losses of the networks that repaint in one pass, and what their recipes share.
+
+Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, eq. (2)-(5). Differs: all errors are relative (see
+``losses``); content at relu3_1 and relu4_1, style at the five taps of VGG-19; the style is the
+whole painting at the size at which it will be seen, not a crop.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from impasto.losses import content_error, gram_error, total_variation
+from impasto.media.image import fit, read, resize
+from impasto.moments import gram
+from impasto.networks.encoders import TAPS, load_encoder
+from impasto.networks.normalisation import Norm
+from impasto.runtime import Runtime
+from impasto.training.batches import Stage, StagedRecipe
+from impasto.training.decoders import PIXEL_VARIANCE
+from impasto.training.teachers import Eyes, Teachers
+
+Grams = Mapping[str, Tensor]
+"""Gram matrix per tap, each (B, C, C)."""
+
+
+JudgeName = Literal["teacher", "slim", "compact", "vgg16", "vgg19"]
+
+
+class PerceptualStage(Stage):
+    """A stretch of the training, and through whose eyes its pictures are seen."""
+
+    batch: int = Field(4, ge=1)
+    judge: JudgeName = "teacher"
+    """Exact VGG-19 to relu3_1 and the slim one beyond; the slim one alone, which takes a third of
+    the time; or an encoder."""
+
+
+class PerceptualRecipe(StagedRecipe):
+    """What the recipes of johnson, dumoulin and ghiasi have in common."""
+
+    stages: tuple[PerceptualStage, ...] = Field(min_length=1)
+    width: float = Field(0.5, gt=0, le=4)
+    """Channels of the network over the paper's."""
+    norm: Norm = "instance"
+    content: Mapping[str, float] = Field(default={"relu3_1": 0.5, "relu4_1": 0.5}, min_length=1)
+    style: Mapping[str, float] = Field(default=dict.fromkeys(TAPS, 10.0), min_length=1)
+    variation: float = Field(1.0, ge=0)
+
+
+class Critic(nn.Module):
+    """Looks at what a network painted through the eyes of a judge."""
+
+    def __init__(self, recipe: PerceptualRecipe, judge: JudgeName, teacher: Path) -> None:
+        super().__init__()
+        self.recipe = recipe
+        if judge in ("teacher", "slim"):
+            teachers = Teachers(teacher)
+            self.eyes: nn.Module = Eyes(teachers) if judge == "teacher" else teachers.slim
+        else:
+            self.eyes = load_encoder(judge)
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def grams(self, images: Tensor) -> Grams:
+        """The Gram matrices that paintings in the style of ``images`` should have."""
+        return {tap: gram(f) for tap, f in self.eyes(images, tuple(self.recipe.style)).items()}
+
+    def errors(self, painted: Tensor, photos: Tensor, wanted: Grams) -> dict[str, Tensor]:
+        """Every weighted error per picture, by name.
+
+        painted, photos: (B, 3, H, W); wanted: (B, C, C) per tap  ->  {"content/relu3_1": (B,), ...}
+        """
+        recipe = self.recipe
+        with torch.no_grad():
+            own = self.eyes(photos, tuple(recipe.content))
+        seen = self.eyes(painted, {*recipe.content, *recipe.style})
+        errors = {"variation": recipe.variation * total_variation(painted)}
+        for tap, weight in recipe.content.items():
+            errors[f"content/{tap}"] = weight * content_error(seen[tap], own[tap])
+        for tap, weight in recipe.style.items():
+            errors[f"style/{tap}"] = weight * gram_error(gram(seen[tap]), wanted[tap])
+        return errors
+
+
+class Critics:
+    """The critics of all stages of a recipe."""
+
+    def __init__(self, recipe: PerceptualRecipe, teacher: Path, machine: Runtime) -> None:
+        self.recipe = recipe
+        judges = {stage.judge for stage in recipe.stages}
+        self.of = {judge: machine.place(Critic(recipe, judge, teacher)) for judge in judges}
+
+    def at(self, step: int) -> Critic:
+        """The critic of the stage that ``step`` belongs to."""
+        return self.of[self.recipe.stage(step).judge]  # type: ignore[attr-defined]
+
+
+def rebuilt(painted: Tensor, photos: Tensor) -> Tensor:
+    """Squared error of the pixels over the variance of photos' pixels, per picture.  ->  (B,)"""
+    return (painted - photos).square().flatten(1).mean(1) / PIXEL_VARIANCE
+
+
+def painting(path: Path, size: int) -> Tensor:
+    """A painting at a long side of ``size`` pixels.  ->  (1, 3, H, W)"""
+    pixels = read(path).pixels
+    return resize(pixels, fit(pixels.shape[-1], pixels.shape[-2], size))
+
+
+def means(errors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The mean of every error over the batch, as the loop wants them."""
+    return {name: error.mean() for name, error in errors.items()}
