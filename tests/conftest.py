@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from impasto import weights
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, Encoder, Shape
+from impasto.networks.painters import GALLERY, AnyStyle, ManyStyles
+from impasto.networks.transformer import Transformer
 from impasto.runtime import Runtime
 
 TINY = Shape((4, 6, 8, 8, 8), (2, 2, 1, 1, 1))
@@ -43,7 +45,7 @@ def encoder() -> Encoder:
 
 @pytest.fixture(scope="session")
 def _decoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's folder with random decoders for the tiny encoder."""
+    """A user's folder with random decoders for the tiny encoder, and small random painters."""
     torch.manual_seed(2)
     folder = tmp_path_factory.mktemp("tiny")
     for kind, taps in (("adain", ("relu4_1", "relu1_1")), ("wct", TAPS)):
@@ -51,13 +53,23 @@ def _decoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / "weights" / weights.file_name(kind, "tiny")
         path.parent.mkdir(exist_ok=True)
         weights.write(path, decoders.state_dict(), weights.Header(kind, "tiny"))
+    small = {"width": 0.125, "norm": "instance"}
+    painters = {
+        ("johnson", "style"): (Transformer(0.125), small),
+        ("dumoulin", GALLERY): (ManyStyles(1, 0.125), small | {"styles": ["style"]}),
+        ("ghiasi", "tiny"): (AnyStyle(TINY.channels, 0.125), small | {"channels": TINY.channels}),
+    }
+    for (kind, name), (painter, config) in painters.items():
+        path = folder / "weights" / weights.file_name(kind, name)
+        weights.write(path, painter.state_dict(), weights.Header(kind, name, config))
     return folder
 
 
 @pytest.fixture
 def decoders(_decoders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the tiny encoder's decoders known to the store."""
+    """The store knows the tiny encoder's decoders and the small painters, and nothing else."""
     monkeypatch.setenv("IMPASTO_HOME", str(_decoders))
+    monkeypatch.setattr(weights, "folders", lambda: [_decoders / "none", weights.user_folder()])
 
 
 @pytest.fixture

@@ -26,11 +26,13 @@ FLOORS = {
     "moments": 2,
     "losses": 2,
     "networks": 2,
+    "engines": 2,
     "style": 3,
     "tiling": 3,
     "codes": 2,
     "stylizer": 3,
     "transforms": 3,
+    "feedforward": 3,
     "methods": 4,
     "estimate": 5,
     "pipeline": 5,
@@ -55,6 +57,9 @@ FLOORS = {
 
 SAME_FLOOR = {
     ("files", "errors"),  # a file that cannot be written is an error in words
+    ("engines", "runtime"),  # precision and threads
+    ("networks", "moments"),  # a prediction looks at them
+    ("feedforward", "stylizer"),  # what a pass costs
     ("stylizer", "style"),  # a method encodes a Style
     ("pipeline", "estimate"),  # the estimate comes before the work
     ("pipeline", "regions"),  # who paints where

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -93,7 +94,9 @@ def _bar(
 
 @contextmanager
 def training_bar() -> Iterator[Callable[["TrainingProgress"], None]]:
-    """A bar for a training, and a line of losses for every report."""
+    """A bar for a training; for every report a line of losses, with their shares in the sum."""
+    from impasto.training.distributed import first
+
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     with _bar(
         TextColumn("training"),
@@ -101,14 +104,23 @@ def training_bar() -> Iterator[Callable[["TrainingProgress"], None]]:
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
     ) as bar:
-        task = bar.add_task("training", total=None)
+        task = bar.add_task("training", total=None, visible=first())
 
         def show(progress: "TrainingProgress") -> None:
             bar.update(task, completed=progress.step, total=progress.steps)
-            losses = "  ".join(f"{name} {loss:.3f}" for name, loss in progress.losses.items())
+            losses = "  ".join(map(partial(_loss, progress), progress.losses))
             console.print(f"step {progress.step}, {progress.seconds:.0f} s: {losses}")
+            for notice in progress.notices:
+                console.print(notice)
 
         yield show
+
+
+def _loss(progress: "TrainingProgress", name: str) -> str:
+    share = progress.shares.get(name)
+    return f"{name} {progress.losses[name]:.3f}" + (
+        f" ({share:.0f} %)" if share is not None else ""
+    )
 
 
 @contextmanager

@@ -34,7 +34,8 @@ def read_styles(
         else:
             pixels, matched = source.pixels, recipe.color == "match"
             pixels = color.match(pixels, photo) if matched else pixels
-            source = Style.of(pixels, encoder, Path(name).stem, mask=source.alpha)
+            # With its suffix: no picture passes for a style of the gallery.
+            source = Style.of(pixels, encoder, Path(name).name, mask=source.alpha)
         styles[name] = source
     check_encoder(styles.values(), encoder.name)
     return styles, recolor

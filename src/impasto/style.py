@@ -22,6 +22,9 @@ ASSETS = Path(__file__).parent / "assets"
 
 SUFFIX = ".style.safetensors"
 
+LEARNED = "learned/"
+"""What tensors are called in a style file that are not moments."""
+
 
 @dataclass(frozen=True)
 class Style:
@@ -36,6 +39,8 @@ class Style:
     name: str = "style"
     about: Mapping[str, str] = field(default_factory=dict)
     """Title, artist, year, licence: whatever is known."""
+    learned: Mapping[str, Tensor] = field(default_factory=dict)
+    """What trained networks have learned of it, by the network (``dumoulin-gallery/1a2b...``)."""
 
     @classmethod
     def of(
@@ -104,6 +109,7 @@ class Style:
             for tap, m in taps.items()
             for part, tensor in (("mean", m.mean), ("covariance", pack(m.covariance())))
         }
+        tensors |= {f"{LEARNED}{key}": tensor for key, tensor in self.learned.items()}
         config = {**self.about, "encoder": self.encoder}
         weights.write(path, tensors, weights.Header("style", self.name, config))
 
@@ -117,14 +123,16 @@ class Style:
         if header.kind != "style":
             raise BadInput(f"{str(path)!r} holds weights of kind {header.kind!r}, not a style.")
         try:
-            parts = _read_moments(tensors)
+            learned = {key: t for key, t in tensors.items() if key.startswith(LEARNED)}
+            parts = _read_moments({k: t for k, t in tensors.items() if k not in learned})
             encoder = str(header.config["encoder"])
         except (KeyError, ValueError) as error:
             raise DamagedWeights(
                 f"{str(path)!r} is no complete style: {error}. Make it again from its picture."
             ) from error
         about = {key: str(value) for key, value in header.config.items() if key != "encoder"}
-        return cls(encoder, parts, header.name, about)
+        learned = {key.removeprefix(LEARNED): t.float() for key, t in learned.items()}
+        return cls(encoder, parts, header.name, about, learned)
 
 
 @torch.no_grad()

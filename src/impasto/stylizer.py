@@ -69,6 +69,11 @@ class Stylizer(nn.Module, ABC):
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Stylizer":
         """The method with the settings of a Recipe."""
 
+    @classmethod
+    def knows(cls, style: Style) -> bool:
+        """Whether it can paint that style: all, unless it is one of those that learn each."""
+        return True
+
     @abstractmethod
     def encode(self, style: Style, scale: float = 1.0) -> Code:
         """What this method needs of ``style``; ``scale`` > 1 makes its strokes larger."""

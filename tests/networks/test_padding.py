@@ -3,6 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from impasto.networks.padding import pad
 
@@ -66,3 +68,53 @@ def test_channels_last_stays() -> None:
     assert padded.is_contiguous(memory_format=torch.channels_last)
     (gradient,) = torch.autograd.grad(padded.square().sum(), x)
     assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
+# --- wider margins ---
+
+WIDER = [(m, size) for m in (2, 3, 4) for size in ((m + 1, m + 1), (m + 1, 9), (9, m + 2), (8, 11))]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("margin", "size"), WIDER)
+def test_wider_forward_is_that_of_torch(
+    margin: int, size: tuple[int, int], layout: torch.memory_format
+) -> None:
+    x = torch.randn(2, 3, *size).contiguous(memory_format=layout)
+    before = x.clone()
+    assert torch.equal(pad(x, margin), F.pad(x, (margin,) * 4, mode="reflect"))
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("margin", "size"), WIDER)
+def test_wider_backward_is_that_of_torch(
+    margin: int, size: tuple[int, int], layout: torch.memory_format
+) -> None:
+    """A pixel in the middle of a small picture is mirrored at both of its ends."""
+    x = torch.randn(2, 3, *size, dtype=torch.float64).contiguous(memory_format=layout)
+    ours, theirs = (x.clone().requires_grad_() for _ in range(2))
+    reflected = F.pad(theirs, (margin,) * 4, mode="reflect")
+    upstream = torch.randn_like(reflected)
+    kept = upstream.clone()
+    (given,) = torch.autograd.grad(pad(ours, margin), ours, upstream)
+    (wanted,) = torch.autograd.grad(reflected, theirs, upstream)
+    torch.testing.assert_close(given, wanted)
+    assert torch.equal(upstream, kept)
+
+
+@given(margin=st.integers(1, 6), height=st.integers(1, 12), width=st.integers(1, 12))
+@settings(max_examples=50, deadline=None)
+def test_the_size_grows_by_the_margins(margin: int, height: int, width: int) -> None:
+    x = torch.randn(1, 2, height, width)
+    mode = "reflect" if min(height, width) > margin else "replicate"
+    padded = pad(x, margin)
+    assert padded.shape[-2:] == (height + 2 * margin, width + 2 * margin)
+    assert torch.equal(padded, F.pad(x, (margin,) * 4, mode=mode))
+
+
+@pytest.mark.parametrize("size", [(4, 9), (9, 4), (1, 1), (2, 3)])
+def test_too_small_for_the_margin_repeats_its_border(size: tuple[int, int]) -> None:
+    x = torch.randn(1, 2, *size, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(pad(x, 4), F.pad(x, (4, 4, 4, 4), mode="replicate"))
+    assert torch.autograd.gradcheck(lambda image: pad(image, 4), (x,))

@@ -27,8 +27,9 @@ from impasto.training.adain import (
     recolored,
     style_distance,
 )
+from impasto.training.batches import crops
 from impasto.training.data import held_out
-from impasto.training.decoders import PIXEL_VARIANCE, crops, solved
+from impasto.training.decoders import PIXEL_VARIANCE, solved
 from impasto.training.loop import Progress, train
 
 SETTINGS = {
@@ -215,6 +216,50 @@ def test_the_finish_is_solved(data: Path, machine: Runtime) -> None:
     task = task_of(data, machine)
     photos = crops(task.photos, task.recipe, 0, machine, task.recipe.schedule.seed)
     assert same(task.finish, solved(task.encoder, photos))
+
+
+def test_several_processes_recolour_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each its own pictures, with its own part of what is drawn for all."""
+    images = torch.rand(8, 3, 4, 4)
+    torch.manual_seed(3)
+    whole = recolored(images)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, part in enumerate(images.chunk(2)):
+        monkeypatch.setenv("RANK", str(rank))
+        torch.manual_seed(3)
+        assert torch.equal(recolored(part), whole[4 * rank : 4 * rank + 4])
+
+
+def test_workers_change_nothing(data: Path, machine: Runtime) -> None:
+    """Not even the colours, which are drawn beside them."""
+    seen = []
+    for workers in (0, 1):
+        schedule = SETTINGS["schedule"] | {"workers": workers}
+        task = task_of(data, machine, schedule=schedule)
+        torch.manual_seed(4)
+        seen.append(task.losses(0))
+    assert seen[0] == seen[1]
+
+
+def test_broken_files_are_counted(data: Path, machine: Runtime) -> None:
+    (data / "paintings" / "2.png").write_bytes(b"no picture")
+    task = task_of(data, machine)
+    for number in range(6):
+        task.losses(number)
+    assert task.unreadable == {str(data / "paintings" / "2.png")}
+
+
+def test_samples_are_photos_in_the_style_of_paintings(
+    night: Path, encoder: Encoder, machine: Runtime
+) -> None:
+    """Photos above, paintings to the left; black photos are to look like white paintings."""
+    task = task_of(night, machine)
+    oracle = Oracle(torch.ones(9, 3, 1, 1))
+    images = task.samples(oracle).unflatten(0, (4, 4))
+    assert images.shape[2:] == (3, 128, 128)
+    assert (images[0, 1:] == 0).all() and (images[1:, 0] == 1).all()
+    wanted = encoder(torch.ones(1, 3, 128, 128), (TAP,))[TAP].expand(9, -1, -1, -1)
+    torch.testing.assert_close(oracle.target, wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_a_batch_of_one(data: Path, machine: Runtime) -> None:

@@ -101,6 +101,29 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         checkpoint.save(tmp_path / "file" / "checkpoint.pt", STATE)
 
 
+def weights(**shapes: tuple[int, ...]) -> dict[str, torch.Tensor]:
+    return {name: torch.zeros(shape) for name, shape in shapes.items()}
+
+
+def test_what_differs_is_said() -> None:
+    found, wanted = weights(a=(3, 2), b=(1,), c=()), weights(a=(3, 4), b=(1,), d=(2,))
+    said = "d is not in it, c is not in the network, a is 3 x 2 instead of 3 x 4"
+    assert checkpoint.difference(found, wanted) == said
+    assert checkpoint.difference(found, weights(a=(3, 2), b=(1,), c=(1,))).endswith(
+        "c is a number instead of 1"
+    )
+
+
+def test_equal_weights_do_not_differ() -> None:
+    assert checkpoint.difference(weights(a=(3,), b=()), weights(b=(), a=(3,))) == ""
+
+
+def test_only_some_of_many_differences_are_said() -> None:
+    found = weights(**{f"layer{number}": (2,) for number in range(9)})
+    said = checkpoint.difference(found, {})
+    assert said.startswith("layer0 is not in the network, layer1") and said.endswith(", 6 more")
+
+
 class Trap:
     """Unpickling this makes a file."""
 

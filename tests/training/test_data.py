@@ -1,5 +1,6 @@
 """Training pictures: the same crops for the same seed, and no broken file stops a training."""
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,15 @@ import torch
 from PIL import Image
 
 from impasto.errors import BadInput
-from impasto.training.data import HELD_OUT, Crops, held_out, list_pictures, training_files
+from impasto.training.data import (
+    HELD_OUT,
+    Crops,
+    Member,
+    held_out,
+    list_pictures,
+    shown,
+    training_files,
+)
 
 
 def store(path: Path, pixels: np.ndarray, mode: str = "RGB") -> Path:
@@ -93,6 +102,91 @@ def test_one_picture_is_too_few_to_train_on(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"^One picture in '.*', which is held out: training needs"):
         training_files(tmp_path)
     assert held_out(tmp_path) == [path]
+
+
+def test_listing_opens_no_picture(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of thousands are listed in seconds."""
+    monkeypatch.setattr(Path, "open", None)
+    monkeypatch.setattr(Path, "stat", None)
+    monkeypatch.setattr(Path, "is_dir", lambda _: True)
+    assert len(list_pictures(many)) == 45
+
+
+# --- shards ---
+
+
+def shard(path: Path, *files: Path) -> Path:
+    """A tar in the layout of webdataset: a picture and its text beside one another."""
+    with tarfile.open(path, "w") as tar:
+        for number, file in enumerate(files):
+            text = path.with_suffix(".txt")
+            text.write_text("a caption")
+            tar.add(text, f"./{number:05}.txt")
+            tar.add(file, f"./{number:05}{file.suffix.upper()}")
+    return path
+
+
+def test_pictures_in_shards_are_those_in_files(tmp_path: Path, paths: list[Path]) -> None:
+    """The same crops, bit for bit; captions are left out, other files come in their order."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    shard(folder / "b.tar", *paths[1:3])
+    shard(folder / "c.tar", paths[3])
+    store(folder / "a.png", noise(40, 50, seed=0))
+    pictures = list_pictures(folder)
+    names = [str(picture)[len(str(folder)) + 1 :] for picture in pictures]
+    assert names == ["a.png", "b.tar/./00000.PNG", "b.tar/./00001.PNG", "c.tar/./00000.PNG"]
+    packed, loose = Crops(pictures, 16, seed=2), Crops(paths, 16, seed=2)
+    assert all(torch.equal(packed[i], loose[i]) for i in range(12))
+    assert not packed.unreadable
+
+
+def test_only_the_wanted_part_of_a_shard_is_read(tmp_path: Path, paths: list[Path]) -> None:
+    path = shard(tmp_path / "a.tar", *paths)
+    members = [picture for picture in list_pictures(tmp_path) if isinstance(picture, Member)]
+    content = path.read_bytes()
+    for member, file in zip(members, paths, strict=True):
+        assert content[member.offset : member.offset + member.size] == file.read_bytes()
+
+
+def test_shards_are_divided_picture_by_picture(tmp_path: Path, paths: list[Path]) -> None:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    shard(folder / "a.tar", *paths * 6)
+    assert (len(training_files(folder)), len(held_out(folder))) == (22, 2)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.6])
+def test_a_shard_cut_short(tmp_path: Path, paths: list[Path], keep: float) -> None:
+    """What is whole is used; the shard itself is counted among what cannot be read."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    path = shard(folder / "a.tar", *paths)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    store(folder / "whole.png", noise())
+    crops = Crops(list_pictures(folder), 16)
+    assert all(crops[i].shape == (3, 16, 16) for i in range(30))
+    assert str(path) in crops.unreadable
+    assert str(folder / "whole.png") not in crops.unreadable
+
+
+def test_a_shard_that_has_gone(tmp_path: Path, paths: list[Path]) -> None:
+    path = shard(tmp_path / "a.tar", *paths)
+    pictures = [p for p in list_pictures(tmp_path) if isinstance(p, Member)]
+    path.unlink()
+    crops = Crops([pictures[0], paths[0]], 16)
+    assert all(crops[i].shape == (3, 16, 16) for i in range(6))
+    assert crops.unreadable == {str(pictures[0])}
+
+
+def test_a_shard_without_pictures(tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.touch()
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(text, "a.txt")
+    with pytest.raises(BadInput, match="No pictures in"):
+        list_pictures(tmp_path)
 
 
 # --- crops ---
@@ -179,6 +273,17 @@ def test_sixteen_bits_are_not_clipped(tmp_path: Path) -> None:
     torch.testing.assert_close(crop, torch.full((3, 8, 8), 0.5), atol=0.01, rtol=0)
 
 
+def test_what_is_shown_is_held_out_and_always_the_same(tmp_path: Path) -> None:
+    """The first picture is the only one that is held out; no crop of it is small."""
+    ramp = np.broadcast_to(np.arange(256)[None, :, None], (256, 256, 3))
+    store(tmp_path / "0.png", ramp)
+    store(tmp_path / "1.png", np.zeros((40, 40, 3)))
+    images = shown(tmp_path, 32, 4)
+    assert images.shape == (4, 3, 32, 32)
+    assert torch.equal(images, shown(tmp_path, 32, 4))
+    assert ((images.amax((1, 2, 3)) - images.amin((1, 2, 3))) > 0.7).all()
+
+
 # --- broken files ---
 
 
@@ -218,6 +323,7 @@ def test_broken_files_are_skipped(
     broken.write_bytes(damage(broken.read_bytes()))
     crops = Crops([broken, paths[0], broken], 16)
     assert all(crops[i].shape == (3, 16, 16) for i in range(6))
+    assert crops.unreadable == {str(broken)}
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of some damage, and decodes

@@ -13,10 +13,10 @@ from impasto.media.image import write
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import IMAGENET_STD, TAPS, Encoder, Shape
 from impasto.runtime import Runtime
+from impasto.training.batches import crops
 from impasto.training.decoders import (
     PIXEL_VARIANCE,
     DecoderRecipe,
-    crops,
     pixel_error,
     psnr,
     solved,

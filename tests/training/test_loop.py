@@ -1,7 +1,10 @@
 """The loop: it learns, it survives, and a resumed run is the unbroken one."""
 
 import json
-from collections.abc import Callable, Mapping
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from impasto.runtime import Runtime
 from impasto.training import checkpoint
 from impasto.training.loop import NAN_STEPS, Progress, Schedule, rate, train
 from impasto.training.optimiser import Optimiser
+from impasto.training.timing import Interruption
 
 SCHEDULE = Schedule(steps=24, lr=0.02, warmup=4, cooldown=0.25, log_every=1, ema=0.9)
 
@@ -158,6 +162,33 @@ def test_the_average_lags_behind_but_forgets_the_start(machine: Runtime, tmp_pat
     assert not any(p.requires_grad for p in average.parameters())
 
 
+def test_running_means_are_averaged_too(machine: Runtime, tmp_path: Path) -> None:
+    """Batch norm learns them beside its weights; the average is ready to be used."""
+    task = Regression(machine)
+    task.module.spread = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4))
+    average = train(task, SCHEDULE, tmp_path, machine)
+    kept, learned = (net.spread[1].running_mean for net in (average, task.module))
+    assert torch.equal(kept, learned) and kept.abs().min() > 0
+    assert not average.training
+
+
+def test_batches_are_numbered_on(machine: Runtime, tmp_path: Path) -> None:
+    """Three of them a step, each with random numbers of its own."""
+    task, seen, drawn = Regression(machine), list[int](), list[float]()
+    losses = task.losses
+
+    def noted(number: int) -> dict[str, Tensor]:
+        seen.append(number)
+        drawn.append(float(torch.rand(())))
+        return losses(number)
+
+    task.losses = noted  # type: ignore[method-assign]
+    train(task, SCHEDULE.model_copy(update={"accumulate": 3}), tmp_path, machine)
+    assert seen == list(range(3 * 24))
+    assert len(set(drawn)) == len(drawn)
+    assert [row["step"] for row in rows(tmp_path)] == list(range(1, 25))
+
+
 # --- going on ---
 
 
@@ -173,16 +204,19 @@ def stop_at(step: int) -> Callable[[Progress], None]:
     return check
 
 
-@pytest.mark.parametrize("stop", [1, 7, 20, 23])
-def test_a_resumed_run_is_the_unbroken_one(machine: Runtime, tmp_path: Path, stop: int) -> None:
+@pytest.mark.parametrize(("stop", "accumulate"), [(1, 1), (7, 1), (20, 1), (23, 1), (7, 2)])
+def test_a_resumed_run_is_the_unbroken_one(
+    machine: Runtime, tmp_path: Path, stop: int, accumulate: int
+) -> None:
     """Bit for bit: weights, average, optimiser and task, in every phase of the schedule."""
+    plan = SCHEDULE.model_copy(update={"accumulate": accumulate})
     unbroken = Regression(machine)
-    expected = train(unbroken, SCHEDULE, tmp_path / "a", machine)
+    expected = train(unbroken, plan, tmp_path / "a", machine)
     with pytest.raises(Stop):
-        train(Regression(machine), SCHEDULE, tmp_path / "b", machine, stop_at(stop))
+        train(Regression(machine), plan, tmp_path / "b", machine, stop_at(stop))
     resumed = Regression(machine)
     torch.manual_seed(999)  # another process has other random numbers
-    got = train(resumed, SCHEDULE, tmp_path / "b", machine)
+    got = train(resumed, plan, tmp_path / "b", machine)
     assert same(got, expected)
     assert same(resumed.module, unbroken.module)
     assert torch.equal(resumed.drift, unbroken.drift)
@@ -229,10 +263,11 @@ def test_the_time_of_all_runs_is_counted(machine: Runtime, tmp_path: Path) -> No
 
 
 def test_a_checkpoint_of_another_network(machine: Runtime, tmp_path: Path) -> None:
-    """It is refused, and still there afterwards."""
+    """It is refused, with what differs, and still there afterwards."""
     train(Regression(machine), SCHEDULE, tmp_path, machine)
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    with pytest.raises(BadInput, match="is of another network"):
+    reason = "is of another network.*: spread.weight is 4 x 3 x 3 x 3 instead of 6 x 3 x 3 x 3, "
+    with pytest.raises(BadInput, match=reason):
         train(Regression(machine, width=6), SCHEDULE, tmp_path, machine)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
@@ -244,6 +279,88 @@ def test_a_file_that_is_no_checkpoint_of_ours(machine: Runtime, tmp_path: Path) 
     with pytest.raises(ImpastoError):
         train(Regression(machine), SCHEDULE, tmp_path, machine)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_checkpoint_of_another_recipe(machine: Runtime, tmp_path: Path) -> None:
+    """The same network, of which another part learns."""
+    train(Regression(machine), SCHEDULE, tmp_path, machine)
+    frozen = Regression(machine)
+    frozen.module.spread.requires_grad_(False)
+    with pytest.raises(BadInput, match="the state of its optimiser or task does not fit"):
+        train(frozen, SCHEDULE, tmp_path, machine)
+
+
+# --- being stopped ---
+
+
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    """Both signals as the command line treats them."""
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Stopped(Regression):
+    """Is told to stop in the middle of its sixth step."""
+
+    def __init__(self, machine: Runtime, number: int) -> None:
+        super().__init__(machine)
+        self.number = number
+
+    def losses(self, step: int) -> dict[str, Tensor]:
+        if step == 5:
+            signal.raise_signal(self.number)
+            signal.raise_signal(signal.SIGTERM)  # torchrun says it again
+        return super().losses(step)
+
+
+@pytest.mark.usefixtures("_handlers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_a_step_it_ends_that_and_saves(
+    machine: Runtime, tmp_path: Path, number: int
+) -> None:
+    """Nothing is lost; the signals mean afterwards what they meant before."""
+    with pytest.raises(KeyboardInterrupt):
+        train(Stopped(machine, number), SCHEDULE, tmp_path / "b", machine)
+    assert checkpoint.load(tmp_path / "b" / "checkpoint.pt", machine.device)["step"] == 6
+    assert signal.getsignal(number) is signal.default_int_handler
+    resumed = train(Regression(machine), SCHEDULE, tmp_path / "b", machine)
+    assert same(resumed, train(Regression(machine), SCHEDULE, tmp_path / "a", machine))
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_a_second_signal_acts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who asks again does not want to wait for a step that takes minutes."""
+    now = time.monotonic()
+    with Interruption() as interruption:
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.asked
+        monkeypatch.setattr(time, "monotonic", lambda: now + 60)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        interruption.number = 0
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_what_is_ignored_stays_ignored() -> None:
+    """``nohup`` and background jobs of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Interruption() as interruption:
+        signal.raise_signal(signal.SIGINT)
+        assert not interruption.asked
+
+
+def test_training_in_a_thread(machine: Runtime, tmp_path: Path) -> None:
+    """Only the main thread may deal with signals."""
+    args = (Regression(machine), SCHEDULE, tmp_path, machine)
+    thread = threading.Thread(target=train, args=args)
+    thread.start()
+    thread.join()
+    assert [row["step"] for row in rows(tmp_path)] == list(range(1, 25))
 
 
 # --- bad steps ---
@@ -295,6 +412,31 @@ def test_scattered_nans_do_not_stop_it(machine: Runtime, tmp_path: Path) -> None
     assert sum("skipped" in row for row in rows(tmp_path)) == 12
 
 
+def test_one_nan_among_the_batches_of_a_step(machine: Runtime, tmp_path: Path) -> None:
+    task = Sick(machine, 7)
+    train(task, SCHEDULE.model_copy(update={"accumulate": 2}), tmp_path, machine)
+    assert {"step": 3, "skipped": ["error"]} in rows(tmp_path)
+    assert torch.equal(task.weights[8], task.weights[7])
+
+
+def test_running_means_forget_a_nan(machine: Runtime, tmp_path: Path) -> None:
+    """Batch norm has seen it before the loss has; the network would be lost without a word."""
+    task = Regression(machine)
+    norm = nn.BatchNorm2d(4)
+    task.module.spread = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), norm)
+    losses = task.losses
+
+    def sick(step: int) -> dict[str, Tensor]:
+        if step == 3:
+            task.module(torch.full((2, 3, 6, 6), float("nan")))
+            return {"error": task.module.mix.weight.sum() * float("nan")}
+        return losses(step)
+
+    task.losses = sick  # type: ignore[method-assign]
+    average = train(task, SCHEDULE, tmp_path, machine)
+    assert all(b.isfinite().all() for net in (average, task.module) for b in net.buffers())
+
+
 class Steep(Regression):
     """A finite loss whose gradient is not."""
 
@@ -330,6 +472,49 @@ def test_reports(machine: Runtime, tmp_path: Path) -> None:
     assert [p.step for p in seen] == [10, 20, 24]
     assert all(p.steps == 24 and set(p.losses) == {"error", "size"} for p in seen)
     assert [row["step"] for row in rows(tmp_path)] == [10, 20, 24]
+
+
+class Painter(Regression):
+    """Shows a grey picture, and remembers who was to paint it."""
+
+    unreadable = ("b.jpg",)
+
+    def samples(self, module: nn.Module) -> Tensor:
+        self.shown = module
+        assert not module.mix.weight.requires_grad and not torch.is_grad_enabled()
+        torch.rand(3)  # what it draws is nobody's business
+        return torch.full((1, 3, 8, 8), 0.5)
+
+
+def sheets(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "samples").glob("*"))
+
+
+def test_sheets_come_by_the_clock(machine: Runtime, tmp_path: Path) -> None:
+    """And at the end; painted by the averaged weights, which learn nothing from it."""
+    task = Painter(machine)
+    average = train(task, SCHEDULE, tmp_path / "a", machine)
+    assert sheets(tmp_path / "a") == ["step-000024.png"]
+    assert task.shown is average
+    often = SCHEDULE.model_copy(update={"sheet_minutes": 1e-9, "steps": 4})
+    train(Painter(machine), often, tmp_path / "b", machine)
+    assert sheets(tmp_path / "b") == [f"step-{step:06}.png" for step in (1, 2, 3, 4)]
+    assert same(average, train(Regression(machine), SCHEDULE, tmp_path / "c", machine))
+
+
+def test_no_sheets(machine: Runtime, tmp_path: Path) -> None:
+    """Where none are wanted, and of tasks that have nothing to show."""
+    never = SCHEDULE.model_copy(update={"sheet_minutes": 0})
+    train(Painter(machine), never, tmp_path / "a", machine)
+    train(Regression(machine), SCHEDULE, tmp_path / "b", machine)
+    assert not (tmp_path / "a" / "samples").exists() and not (tmp_path / "b" / "samples").exists()
+
+
+def test_files_that_cannot_be_read_are_told_at_the_end(machine: Runtime, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    train(Painter(machine), SCHEDULE, tmp_path, machine, seen.append)
+    told = [progress.step for progress in seen if any("b.jpg" in n for n in progress.notices)]
+    assert told == [24]
 
 
 def test_checkpoints_come_by_the_clock(
@@ -373,7 +558,17 @@ def test_rate_rises_once_and_falls_once(steps: int, warmup: int, cooldown: float
 
 
 @pytest.mark.parametrize(
-    "values", [{"steps": 0}, {"lr": 0}, {"cooldown": 1.1}, {"ema": 1}, {"speed": 3}]
+    "values",
+    [
+        {"steps": 0},
+        {"lr": 0},
+        {"cooldown": 1.1},
+        {"ema": 1},
+        {"speed": 3},
+        {"accumulate": 0},
+        {"workers": -1},
+        {"sheet_minutes": -1},
+    ],
 )
 def test_schedules_that_make_no_sense(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

@@ -15,8 +15,9 @@ from impasto.networks import encoders
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.runtime import Runtime
+from impasto.training.batches import crops
 from impasto.training.data import held_out
-from impasto.training.decoders import crops, pixel_error, solved
+from impasto.training.decoders import pixel_error, solved
 from impasto.training.loop import Progress, train
 from impasto.training.wct import WctRecipe, WctTask, card, reconstruction, transferred
 
@@ -105,6 +106,14 @@ def test_pictures_have_to_be_there(data: Path, machine: Runtime) -> None:
 def test_the_encoder_has_to_be_there(data: Path, machine: Runtime) -> None:
     with pytest.raises(MissingWeights, match="impasto weights pull vgg19"):
         WctTask(recipe(encoder="vgg19"), data, machine)
+
+
+def test_broken_files_are_counted(data: Path, machine: Runtime) -> None:
+    (data / "photos" / "1.png").write_bytes(b"no picture")
+    task = WctTask(recipe(), data, machine)
+    for number in range(6):
+        task.losses(number)
+    assert task.unreadable == {str(data / "photos" / "1.png")}
 
 
 # --- features in the style of others ---
@@ -240,6 +249,15 @@ def test_reconstruction_is_measured_on_held_out_photos(
     assert set(result) == {"relu1_1", "relu3_1"}
     assert result["relu1_1"] > max(15, result["relu3_1"] + 5)
     assert read(data / "sheet.png").pixels.shape == (1, 3, 3 * 256, 6 * 256)
+
+
+def test_samples_are_photos_and_what_decoders_make_of_them(data: Path, machine: Runtime) -> None:
+    """A row for each photo: itself, then every decoder from relu1_1 on."""
+    task = WctTask(recipe(), data, machine)
+    task.module = nn.ModuleDict({tap: Grey() for tap in TAPS})
+    images = task.samples(task.module).unflatten(0, (6, 6))  # (6, 6, 3, S, S)
+    assert torch.equal(images[:, 0], task.shown) and images[:, 0].std() > 0.05
+    assert torch.equal(images[:, 1:], torch.full_like(images[:, 1:], 0.5))
 
 
 def test_the_card_says_what_it_is() -> None:

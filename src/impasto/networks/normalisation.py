@@ -47,9 +47,11 @@ class InstanceNorm(Affine):
 
     def normalise(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """Picture by picture through batch norm, whose kernel is several times as fast."""
+        if x.shape[2] * x.shape[3] == 1:  # a single position is its own mean
+            return 0 * x * _spread(scale) + _spread(shift)
         if torch.compiler.is_exporting() or torch.jit.is_tracing():
             return _spread(scale) * F.instance_norm(x, eps=EPS) + _spread(shift)
-        parts = zip(x.split(1), scale.unbind(), shift.unbind(), strict=True)
+        parts = zip(torch.split(x, 1), scale.unbind(), shift.unbind(), strict=True)
         return torch.cat([F.batch_norm(p, None, None, a, b, True, 0.0, EPS) for p, a, b in parts])
 
 
@@ -69,9 +71,9 @@ class BatchNorm(Affine):
 class ResponseNorm(Affine):
     """Unit mean square for every picture and channel; the mean stays. ReLU with a learned floor."""
 
-    def __init__(self, channels: int, own: bool) -> None:
+    def __init__(self, channels: int, own: bool, active: bool = True) -> None:
         super().__init__(channels, own)
-        self.floor = nn.Parameter(torch.zeros(channels))
+        self.floor = nn.Parameter(torch.zeros(channels)) if active else None
 
     def normalise(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """In float32."""
@@ -81,13 +83,15 @@ class ResponseNorm(Affine):
 
     def activate(self, x: Tensor) -> Tensor:
         """The thresholded linear unit."""
+        assert self.floor is not None
         return torch.maximum(x, self.floor[:, None, None].to(x.dtype))
 
 
-def normalisation(norm: Norm, channels: int, own: bool) -> Affine:
-    """The module of that name."""
-    kinds = {"instance": InstanceNorm, "batch": BatchNorm, "frn": ResponseNorm}
-    return kinds[norm](channels, own)
+def normalisation(norm: Norm, channels: int, own: bool, active: bool = True) -> Affine:
+    """The module of that name; ``active``: whether an activation follows."""
+    if norm == "frn":
+        return ResponseNorm(channels, own, active)
+    return {"instance": InstanceNorm, "batch": BatchNorm}[norm](channels, own)
 
 
 def _spread(values: Tensor) -> Tensor:

@@ -38,7 +38,10 @@ class _Reflect(torch.autograd.Function):
         for i in range(m):
             out[:, :, i, m:-m], out[:, :, -1 - i, m:-m] = x[:, :, m - i], x[:, :, i - m - 1]
         for i in range(m):
-            out[:, :, :, i], out[:, :, :, -1 - i] = out[:, :, :, 2 * m - i], out[:, :, :, i - 2 * m - 1]
+            out[:, :, :, i], out[:, :, :, -1 - i] = (
+                out[:, :, :, 2 * m - i],
+                out[:, :, :, i - 2 * m - 1],
+            )
         return out  # (B, C, H + 2 margin, W + 2 margin)
 
     @staticmethod

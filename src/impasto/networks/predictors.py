@@ -6,13 +6,14 @@ a Style keeps instead of at the painting; ``inception.InceptionPredictor`` is th
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.moments import TapMoments
-from impasto.networks.encoders import TAPS, Shape
+from impasto.networks.encoders import TAPS
 
 EMBEDDING = 100
 HIDDEN = 512
@@ -41,10 +42,10 @@ class MomentsPredictor(nn.Module):
     centre: Tensor
     spread: Tensor
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        pairs = [c * (c + 1) // 2 for c in shape.channels[: len(COVARIANCES)]]
-        count = 2 * sum(shape.channels) + sum(pairs)
+        pairs = [c * (c + 1) // 2 for c in channels[: len(COVARIANCES)]]
+        count = 2 * sum(channels) + sum(pairs)
         self.register_buffer("centre", torch.zeros(count))
         self.register_buffer("spread", torch.ones(count))
         self.hidden = Equalised(count, HIDDEN, gain=math.sqrt(2))
@@ -77,7 +78,9 @@ def described(moments: TapMoments) -> Tensor:
         parts += [m.mean.clamp_min(0).sqrt(), std.sqrt()]
         if tap in COVARIANCES:
             rows, columns = torch.triu_indices(std.shape[1], std.shape[1])
-            parts.append((covariance / (std[:, :, None] * std[:, None]))[:, rows, columns])
+            correlation = covariance / (std[:, :, None] * std[:, None])  # (B, C, C)
+            # Of a flat picture it is nothing but rounding.
+            parts.append(correlation[:, rows, columns].clamp(-1, 1))
     return torch.cat(parts, 1)
 
 

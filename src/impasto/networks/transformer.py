@@ -11,13 +11,13 @@ another range.
 """
 
 from collections.abc import Collection
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.networks.normalisation import Norm, normalisation
+from impasto.networks.normalisation import Affine, Norm, normalisation
 from impasto.networks.padding import pad
 
 RESIDUALS = 5
@@ -67,6 +67,7 @@ class Transformer(nn.Module):
         self, width: float = 1.0, norm: Norm = "instance", conditional: Collection[str] = ()
     ) -> None:
         super().__init__()
+        self.width, self.norm = width, norm
         self.slots: dict[str, tuple[int, int]] = {}
         self.row_size = 0
         self.convs, self.norms = nn.ModuleDict(), nn.ModuleDict()
@@ -80,7 +81,8 @@ class Transformer(nn.Module):
                 self.row_size += 2 * layer.outputs
             if layer.name in conditional or layer.name != "out":
                 own = layer.name not in conditional
-                self.norms[layer.name] = normalisation(norm, layer.outputs, own)
+                active = layer.name != "out" and not layer.name.endswith("b")
+                self.norms[layer.name] = normalisation(norm, layer.outputs, own, active)
 
     def neutral(self) -> Tensor:
         """The row that scales by one and shifts by nothing.  ->  (row_size,)"""
@@ -106,21 +108,26 @@ class Transformer(nn.Module):
         return torch.sigmoid(x)[..., : image.shape[-2], : image.shape[-1]]
 
     def _active(self, name: str, x: Tensor, rows: Tensor | None) -> Tensor:
-        normed = self._normed(name, x, rows)
-        return self.norms[name].activate(normed)  # type: ignore[operator, no-any-return]
+        return self._norm(name).activate(self._normed(name, x, rows))
+
+    def _norm(self, name: str) -> Affine:
+        norm = self.norms[name]
+        assert isinstance(norm, Affine)
+        return norm
 
     def _normed(self, name: str, x: Tensor, rows: Tensor | None) -> Tensor:
         conv = self.convs[name]
-        x = conv(pad(x, conv.kernel_size[0] // 2))  # type: ignore[index, operator]
+        assert isinstance(conv, nn.Conv2d)
+        x = conv(pad(x, conv.kernel_size[0] // 2))
         if name not in self.norms:
             return x
         if name not in self.slots:
-            return self.norms[name](x)  # type: ignore[no-any-return]
+            return self._norm(name)(x)  # type: ignore[no-any-return]
         if rows is None:
             raise ValueError("a network with conditional layers needs rows")
         start, channels = self.slots[name]
-        scale, shift = rows[:, start : start + 2 * channels].split(channels, 1)
-        return self.norms[name](x, scale, shift)  # type: ignore[no-any-return]
+        scale, shift = torch.split(rows[:, start : start + 2 * channels], channels, 1)
+        return self._norm(name)(x, scale, shift)  # type: ignore[no-any-return]
 
 
 def _doubled(x: Tensor) -> Tensor:

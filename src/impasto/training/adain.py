@@ -11,7 +11,7 @@ finish (see ``methods.adain``) has no part in it: judged after it, a decoder lea
 to the finish and only embosses their edges.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,15 +19,18 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from impasto.methods.adain import TAP
+from impasto.config import validate
+from impasto.methods.adain import FINISH, TAP, Adain
 from impasto.moments import EPS, mean_std, moments
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, load_encoder
 from impasto.runtime import Runtime
-from impasto.training.batches import crops
-from impasto.training.data import training_files
+from impasto.training import distributed, judge
+from impasto.training.batches import Batches, crops
+from impasto.training.data import shown, training_files
 from impasto.training.decoders import DecoderRecipe, pixel_error, solved
-from impasto.training.loop import Stateless
+from impasto.training.job import Job, Trained, any_style, written
+from impasto.training.loop import Stateless, train
 from impasto.training.teachers import Teachers
 from impasto.transforms import adain
 
@@ -60,14 +63,27 @@ class AdainTask(Stateless):
         self.module = runtime.place(Decoder(self.encoder.shape, TAP, recipe.width))
         self.photos = training_files(data / "photos")
         self.paintings = training_files(data / "paintings")
-        first = crops(self.photos, recipe, 0, runtime, recipe.schedule.seed)
-        self.finish = runtime.place(solved(self.encoder, first))
+        seed = recipe.schedule.seed
+        self.batches = [
+            Batches(paths, recipe, seed + index, runtime)
+            for index, paths in enumerate((self.photos, self.paintings))
+        ]
+        self.shown = [
+            runtime.tensor(shown(data / name, 128, 3)) for name in ("photos", "paintings")
+        ]
+        self.finish = runtime.place(
+            solved(self.encoder, crops(self.photos, recipe, 0, runtime, seed))
+        )
 
-    def losses(self, step: int) -> dict[str, Tensor]:
+    @property
+    def unreadable(self) -> Collection[str]:
+        """The files that were skipped so far."""
+        return set().union(*(batches.unreadable for batches in self.batches))
+
+    def losses(self, number: int) -> dict[str, Tensor]:
         """Content, style per tap, and reconstruction of the pairs that are a photo with itself."""
-        recipe, seed = self.recipe, self.recipe.schedule.seed
-        photos = crops(self.photos, recipe, step, self.runtime, seed)
-        paintings = crops(self.paintings, recipe, step, self.runtime, seed + 1)
+        recipe = self.recipe
+        photos, paintings = (batches.at(number) for batches in self.batches)
         same = max(1, len(photos) // 4)
         styles = torch.cat([photos[:same], recolored(paintings[same:])])
         with self.runtime.autocast():
@@ -85,6 +101,22 @@ class AdainTask(Stateless):
             losses[f"style/{tap}"] = recipe.style * style_distance(seen[tap], wanted[tap])
         error = pixel_error(painted[:same], photos[:same])
         return losses | {"reconstruction": recipe.reconstruction * error}
+
+    @torch.no_grad()
+    def samples(self, decoder: nn.Module) -> Tensor:
+        """Photos in the first row, paintings in the first column, and each in the style of each.
+
+        ->  (16, 3, S, S)
+        """
+        photos, paintings = self.shown  # (3, 3, S, S) each
+        with self.runtime.autocast():
+            own = self.encoder(photos, (TAP,))[TAP].repeat(3, 1, 1, 1)
+            theirs = self.encoder(paintings, (TAP,))[TAP].repeat_interleave(3, 0)
+            mean, std = mean_std(theirs)
+            painted = decoder(adain(own, {"mean": mean, "std": std}), photos.shape[-2:])
+        first = torch.cat([torch.ones_like(photos[:1]), photos])[None]
+        rows = torch.cat([paintings[:, None], painted.float().unflatten(0, (3, 3))], 1)
+        return torch.cat([first, rows]).flatten(0, 1)
 
     def _statistics(self, images: Tensor) -> Statistics:
         if self.teachers is None:
@@ -120,16 +152,19 @@ def recolored(images: Tensor) -> Tensor:
 
     images: (B, 3, H, W), [0, 1]  ->  the same
     """
-    out = []
-    for image in images:
-        kind = int(torch.randint(4, ()))
-        if kind == 0:
-            image = image[torch.randperm(3).to(image.device)]
-        elif kind == 1:
-            gamma = torch.exp2(torch.rand(3, 1, 1) * 2 - 1).to(image)  # from 1/2 to 2
-            image = image**gamma
-        out.append(image)
-    return torch.stack(out) if out else images
+    changes = distributed.mine([_change() for _ in range(len(images) * distributed.world())])
+    return torch.stack([c(i) for c, i in zip(changes, images, strict=True)]) if changes else images
+
+
+def _change() -> Callable[[Tensor], Tensor]:
+    kind = int(torch.randint(4, ()))
+    if kind == 0:
+        order = torch.randperm(3)
+        return lambda image: image[order.to(image.device)]
+    if kind == 1:
+        gamma = torch.exp2(torch.rand(3, 1, 1) * 2 - 1)  # from 1/2 to 2
+        return lambda image: image ** gamma.to(image)
+    return lambda image: image
 
 
 def card(recipe: AdainRecipe, metrics: Mapping[str, Any], photos: int, paintings: int) -> str:
@@ -152,3 +187,17 @@ From features of relu4_1 of the encoder `{recipe.encoder}` back to a picture, tr
 |---|---|---|
 {rows}
 """
+
+
+def trained(job: Job) -> Trained:
+    """Train the decoder, and judge it in styles that it has never seen."""
+    recipe = validate(AdainRecipe, job.settings)
+    gallery = judge.gallery_files(job.data / "gallery")
+    task = AdainTask(recipe, job.data, job.teacher, job.runtime)
+    decoder = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
+    decoders = nn.ModuleDict({TAP: decoder, FINISH: task.finish})
+    method = Adain(task.encoder, decoders, job.runtime)
+    metrics = job.judged(any_style(method, task.encoder, gallery), gallery, task.encoder)
+    config = {"encoder": recipe.encoder, "width": recipe.width}
+    text = card(recipe, metrics, len(task.photos), len(task.paintings))
+    return written(decoders, recipe, "adain", recipe.encoder, config, metrics, text)

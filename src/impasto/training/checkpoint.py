@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from impasto.errors import BadOutput, DamagedWeights
 from impasto.files import replacing, writing
 
 KEYS = frozenset({"module", "average", "optimiser", "task", "step", "seconds"})
 """What a checkpoint holds."""
+
+SHOWN = 3
+"""So many differences are told."""
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
@@ -39,6 +43,26 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     if not isinstance(state, dict) or not state.keys() >= KEYS:
         raise _damaged(path, f"it does not hold {', '.join(sorted(KEYS))}")
     return state
+
+
+def difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """What the weights of a checkpoint have otherwise than those of a network, in words.
+
+    Empty where names and shapes are the same.
+    """
+    told = [f"{key} is not in it" for key in wanted if key not in found]
+    told += [f"{key} is not in the network" for key in found if key not in wanted]
+    told += [
+        f"{key} is {_size(found[key])} instead of {_size(wanted[key])}"
+        for key in wanted
+        if key in found and found[key].shape != wanted[key].shape
+    ]
+    more = [f"{len(told) - SHOWN} more"] if len(told) > SHOWN else []
+    return ", ".join(told[:SHOWN] + more)
+
+
+def _size(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "a number"
 
 
 def _damaged(path: Path, reason: str) -> DamagedWeights:

@@ -5,20 +5,34 @@ its own, and only its row of scales and shifts is that style's. Differs: one mor
 the photo back, so that strength can move between it and a style.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from impasto.networks.transformer import EVERY, Transformer
+from impasto.config import validate
+from impasto.networks.painters import GALLERY, ManyStyles
 from impasto.runtime import Runtime
-from impasto.training.batches import crops
-from impasto.training.data import training_files
-from impasto.training.loop import Stateless
-from impasto.training.perceptual import Critics, Grams, PerceptualRecipe, means, painting, rebuilt
+from impasto.training import distributed, judge
+from impasto.training.batches import Batches
+from impasto.training.data import shown, training_files
+from impasto.training.job import Job, Trained, written
+from impasto.training.loop import Stateless, train
+from impasto.training.perceptual import (
+    Critics,
+    Grams,
+    PerceptualRecipe,
+    means,
+    measured,
+    painted,
+    painting,
+    rebuilt,
+    sampled,
+)
 
 
 class DumoulinRecipe(PerceptualRecipe):
@@ -33,28 +47,16 @@ class DumoulinRecipe(PerceptualRecipe):
     """Weight of the relative error of the pixels where the photo has to come back."""
 
 
-class Painter(nn.Module):
-    """The network and the rows of its styles, the last of which is the identity."""
-
-    def __init__(self, width: float, norm: str, styles: int) -> None:
-        super().__init__()
-        self.network = Transformer(width, norm, EVERY)  # type: ignore[arg-type]
-        self.rows = nn.Parameter(self.network.neutral().repeat(styles + 1, 1))
-
-    def forward(self, image: Tensor, labels: Tensor) -> Tensor:
-        """Every picture of the batch in the style of its label."""
-        return self.network(image, self.rows[labels])  # type: ignore[no-any-return]
-
-
 class DumoulinTask(Stateless):
     """Batches and losses for the loop."""
 
     def __init__(self, recipe: DumoulinRecipe, data: Path, teacher: Path, runtime: Runtime) -> None:
-        self.recipe, self.runtime = recipe, runtime
+        self.recipe, self.runtime, self.data = recipe, runtime, data
         self.critics = Critics(recipe, teacher, runtime)
         torch.manual_seed(recipe.schedule.seed)
-        self.module = runtime.place(Painter(recipe.width, recipe.norm, len(recipe.styles)))
+        self.module = runtime.place(ManyStyles(len(recipe.styles), recipe.width, recipe.norm))
         self.photos = training_files(data / "photos")
+        self.batches = Batches(self.photos, recipe, recipe.schedule.seed, runtime)
         paths = [data / "gallery" / f"{name}.jpg" for name in recipe.styles]
         paintings = [runtime.tensor(painting(path, recipe.size)) for path in paths]
         self.wanted = {
@@ -62,13 +64,18 @@ class DumoulinTask(Stateless):
             for judge, critic in self.critics.of.items()
         }
 
-    def losses(self, step: int) -> dict[str, Tensor]:
+    @property
+    def unreadable(self) -> set[str]:
+        """The files that were skipped so far."""
+        return self.batches.unreadable
+
+    def losses(self, number: int) -> dict[str, Tensor]:
         """Content, style and the identity, averaged over the batch."""
-        recipe = self.recipe
-        photos = crops(self.photos, recipe, step, self.runtime, recipe.schedule.seed)
-        count = len(recipe.styles)
-        labels = drawn(count + 1, len(photos)).to(photos.device)
-        critic, wanted = self.critics.at(step), self.wanted[recipe.stage(step).judge]
+        recipe, count = self.recipe, len(self.recipe.styles)
+        photos = self.batches.at(number)
+        everyones = drawn(count + 1, len(photos) * distributed.world())
+        labels = distributed.mine(everyones).to(photos.device)
+        critic, wanted = self.critics.at(number), self.wanted[recipe.judge(number)]
         same = labels == count
         with self.runtime.autocast():
             # The identity's style is the photo's own.
@@ -79,6 +86,13 @@ class DumoulinTask(Stateless):
             errors = critic.errors(painted, photos, wanted)
         errors["identity"] = recipe.identity * same * rebuilt(painted, photos)
         return means(errors)
+
+    @torch.no_grad()
+    def samples(self, module: ManyStyles) -> Tensor:
+        """Photos that were held out, each in some of the styles.  ->  (N, 3, S, S)"""
+        photos = self.runtime.tensor(shown(self.data / "photos", 256, 4))
+        labels = torch.linspace(0, len(self.recipe.styles), 5).long()
+        return sampled(photos, [partial(module.paint, row=module.rows[n]) for n in labels])
 
 
 def joined(grams: Sequence[Grams]) -> Grams:
@@ -92,6 +106,32 @@ def drawn(kinds: int, count: int) -> Tensor:
     return torch.cat([torch.randperm(kinds) for _ in range(rounds)])[:count]
 
 
-def rows_of(styles: Sequence[str], painter: Painter) -> dict[str, Tensor]:
-    """Every style's row by name, and that of the identity as ``""``."""
-    return dict(zip((*styles, ""), painter.rows.detach(), strict=True))
+def trained(job: Job) -> Trained:
+    """Train the network of all styles, and judge it in six of them."""
+    recipe = validate(DumoulinRecipe, job.settings)
+    gallery = judge.gallery_files(job.data / "gallery")
+    task = DumoulinTask(recipe, job.data, job.teacher, job.runtime)
+    painter = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
+    labels = [recipe.styles.index(path.stem) for path in gallery]
+    metrics = job.judged(
+        lambda photo, number: painted(painter, job.runtime, photo, torch.tensor([labels[number]])),
+        gallery,
+        task.critics.last,
+    )
+    config = {"width": recipe.width, "norm": recipe.norm, "styles": list(recipe.styles)}
+    text = card(recipe, metrics, len(task.photos))
+    return written(painter, recipe, "dumoulin", GALLERY, config, metrics, text)
+
+
+def card(recipe: DumoulinRecipe, metrics: Mapping[str, float], photos: int) -> str:
+    """The model card, in Markdown."""
+    return f"""# Dumoulin: {len(recipe.styles)} styles in one network
+
+A transformation network of width {recipe.width:g} with a row of scales and shifts for each style
+and one that gives the photo back, trained by `impasto train recipes/dumoulin.toml` from random
+weights on {photos:,} photos. Licence: MIT. Use: style transfer in one pass (Dumoulin et al. 2016).
+
+Styles: {", ".join(recipe.styles)}.
+
+4 photos in 6 of its styles. {measured(metrics)}
+"""

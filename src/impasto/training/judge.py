@@ -1,9 +1,8 @@
 """What a trained encoder is worth: pictures painted on it, seen through the teacher's eyes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,10 +16,8 @@ from impasto.moments import gram
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.runtime import Runtime
 from impasto.style import Style
-from impasto.stylizer import Stylizer
 from impasto.training.data import Crops, held_out
 from impasto.training.distill import Student, relative_error
-from impasto.training.encoder import EncoderRecipe
 from impasto.training.teachers import Teachers
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -33,6 +30,9 @@ STYLES = (
     "grande-jatte",
 )
 SIZE = 512
+
+Eyes = Callable[[Tensor, tuple[str, ...]], Mapping[str, Tensor]]
+"""Features of a picture at some taps: an encoder, or the teachers."""
 
 
 @torch.no_grad()
@@ -50,13 +50,17 @@ def r2(
     }
 
 
-def check_gallery(folder: Path) -> None:
-    """Raise BadInput where a painting is missing that the judgement needs."""
+def gallery_files(folder: Path) -> list[Path]:
+    """The paintings that networks are judged with.
+
+    Raises BadInput where one is missing.
+    """
     missing = [name for name in STYLES if not (folder / f"{name}.jpg").is_file()]
     if missing:
         raise BadInput(
             f"No {', '.join(missing)} (.jpg) in {str(folder)!r}: the judgement needs it."
         )
+    return [folder / f"{name}.jpg" for name in STYLES]
 
 
 def judge(
@@ -72,36 +76,43 @@ def judge(
     paintings = [read(gallery / f"{name}.jpg").pixels for name in STYLES]
     looks = [{e: Style.of(painting, e) for e in (encoder, teacher)} for painting in paintings]
     for name in PHOTOS:
-        photo = sample_photo(name)
-        photo = resize(photo, fit(photo.shape[-1], photo.shape[-2], SIZE))
+        photo = _at_size(sample_photo(name))
         for look in looks:
             pictures = [photo, *(_paint(e, photo, look[e], runtime) for e in (encoder, teacher))]
-            figures.append([_errors(teacher, p, photo, look[teacher], runtime) for p in pictures])
+            target = look[teacher].at(max(photo.shape[-2:]))
+            grams = {tap: m.second for tap, m in target.items()}
+            figures.append([_errors(teacher, p, photo, grams, runtime) for p in pictures])
             rows.append(torch.cat(pictures, 3))
     _write_sheet(rows, sheet)
     return _means(figures, ("photo", "encoder", "teacher"))
 
 
-def judge_method(
-    stylizer: Stylizer, encoder: Encoder, gallery: Path, runtime: Runtime, sheet: Path
+Paint = Callable[[Tensor, int], Tensor]
+"""Repaints a photo in the style of that number."""
+
+
+def judge_painter(
+    paint: Paint, paintings: Sequence[Path], eyes: Eyes, runtime: Runtime, sheet: Path
 ) -> dict[str, float]:
-    """Paint 4 photos in 6 styles at the method's own strength, measured by its own encoder.
+    """Paint 4 photos in every style, at 512 px, measured by ``eyes``.
 
     Writes a sheet: a row per photo, with what it became in each style.
     ->  mean errors of the paintings, and of the unpainted photos
     """
-    looks = [Style.of(read(gallery / f"{name}.jpg").pixels, encoder) for name in STYLES]
-    codes = [stylizer.encode(look) for look in looks]
+    looks = [_grams(eyes, _at_size(read(path).pixels), runtime) for path in paintings]
     rows, figures = [], []
     for name in PHOTOS:
-        photo = sample_photo(name)
-        photo = resize(photo, fit(photo.shape[-1], photo.shape[-2], SIZE))
-        pictures = [stylizer.stylize(photo, code) for code in codes]
+        photo = _at_size(sample_photo(name))
+        pictures = [paint(photo, number) for number in range(len(looks))]
         for picture, look in zip(pictures, looks, strict=True):
-            figures.append([_errors(encoder, p, photo, look, runtime) for p in (photo, picture)])
+            figures.append([_errors(eyes, p, photo, look, runtime) for p in (photo, picture)])
         rows.append(torch.cat([photo, *pictures], 3))
     _write_sheet(rows, sheet)
     return _means(figures, ("photo", "painted"))
+
+
+def _at_size(image: Tensor) -> Tensor:
+    return resize(image, fit(image.shape[-1], image.shape[-2], SIZE))
 
 
 def _means(figures: list[list[dict[str, float]]], columns: tuple[str, ...]) -> dict[str, float]:
@@ -119,16 +130,23 @@ def _paint(encoder: Encoder, photo: Tensor, style: Style, runtime: Runtime) -> T
 
 
 @torch.no_grad()
+def _grams(eyes: Eyes, image: Tensor, runtime: Runtime) -> dict[str, Tensor]:
+    return {tap: gram(f).cpu() for tap, f in eyes(runtime.tensor(image), TAPS).items()}
+
+
+@torch.no_grad()
 def _errors(
-    teacher: Encoder, picture: Tensor, photo: Tensor, style: Style, runtime: Runtime
+    eyes: Eyes, picture: Tensor, photo: Tensor, look: Mapping[str, Tensor], runtime: Runtime
 ) -> dict[str, float]:
-    """style_error (sum over the taps) and content_error of a picture, in the teacher's features."""
-    target = style.at(max(photo.shape[-2:]))
-    features = teacher(runtime.tensor(picture), TAPS)
-    content = teacher(runtime.tensor(photo), ("relu4_1",))["relu4_1"]
+    """style_error (sum over the taps) and content_error of a picture, in the features of ``eyes``.
+
+    look: the Gram matrices of the painting at the size of the picture
+    """
+    features = eyes(runtime.tensor(picture), TAPS)
+    content = eyes(runtime.tensor(photo), ("relu4_1",))["relu4_1"]
     grams = {tap: gram(f).cpu() for tap, f in features.items()}
     return {
-        "style_error": float(style_error(grams, {tap: m.second for tap, m in target.items()})),
+        "style_error": float(style_error(grams, look)),
         "content_error": float(content_error(features["relu4_1"], content)),
     }
 
@@ -141,33 +159,3 @@ def _write_sheet(rows: list[Tensor], path: Path) -> None:
         for row in rows
     ]
     write(resize(torch.cat(padded, 2), (height * len(rows) // 2, width // 2)), path)
-
-
-def card(recipe: EncoderRecipe, metrics: Mapping[str, Any], photos: int, paintings: int) -> str:
-    """The model card, in Markdown."""
-    r2_rows = "\n".join(f"| {tap} | {value:.3f} |" for tap, value in metrics["r2"].items())
-    rows = "\n".join(
-        f"| {column} | {metrics[f'{column}/style_error']:.4f} "
-        f"| {metrics[f'{column}/content_error']:.3f} |"
-        for column in ("photo", "encoder", "teacher")
-    )
-    return f"""# Encoder `{recipe.name}`
-
-A VGG-shaped network of 0.8 million weights, distilled from VGG-19 by
-`impasto train recipes/encoder-{recipe.name}.toml`, from random weights, on {photos:,} photos and
-{paintings:,} paintings. Licence: MIT. Use: features for style transfer. It was never trained to
-classify, and knows what VGG-19 knows of natural photos, no more.
-
-Share of the teacher's variance explained, on held-out pictures:
-
-| tap | R2 |
-|---|---|
-{r2_rows}
-
-{len(PHOTOS)} photos in {len(STYLES)} styles at {SIZE} px, measured by the teacher (`style_error`:
-sum over five taps of relative squared Gram errors; `content_error`: relu4_1):
-
-| painted on | style_error | content_error |
-|---|---|---|
-{rows}
-"""

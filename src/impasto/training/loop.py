@@ -1,16 +1,16 @@
 """One training loop for everything that learns.
 
-Everything random in a step is a function of the seed and of the step's number, so a resumed run
-equals an unbroken one without any state of random generators in the checkpoint.
+Everything random in a batch is a function of the seed and of the batch's number, so a resumed run
+equals an unbroken one without any state of random generators in the checkpoint. A step learns from
+``accumulate`` batches, numbered on from step to step.
 """
 
 import copy
-import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,8 +18,11 @@ from torch import Tensor, nn
 
 from impasto.errors import BadInput, TrainingFailed
 from impasto.runtime import Runtime
-from impasto.training import checkpoint
+from impasto.training import checkpoint, distributed
 from impasto.training.optimiser import Optimiser
+from impasto.training.report import Journal
+from impasto.training.report import Progress as Progress
+from impasto.training.timing import Clock, Interruption
 
 NAN_STEPS = 5
 """Training stops after so many steps without a finite loss in a row."""
@@ -38,9 +41,15 @@ class Schedule(BaseModel):
     weight_decay: float = Field(1e-4, ge=0)
     clip: float = Field(1.0, gt=0)
     ema: float = Field(0.998, ge=0, lt=1)
+    accumulate: int = Field(1, ge=1)
+    """Batches a step: their mean gradient is what a larger batch would give, in less memory."""
     seed: int = 0
+    workers: int | None = Field(None, ge=0)
+    """Processes that decode pictures ahead; by default what the machine can spare."""
     log_every: int = Field(50, gt=0)
     checkpoint_seconds: float = Field(60, gt=0)
+    sheet_minutes: float = Field(5, ge=0)
+    """How often a sheet of samples is painted, 0 for never."""
 
 
 Module = TypeVar("Module", bound=nn.Module, covariant=True)
@@ -53,8 +62,11 @@ class Task(Protocol[Module]):
     def module(self) -> Module:
         """All weights that learn."""
 
-    def losses(self, step: int) -> dict[str, Tensor]:
-        """Named, weighted losses of one step; the loop adds them up."""
+    def losses(self, number: int, /) -> dict[str, Tensor]:
+        """Named, weighted losses of batch ``number``, which is the step where a step is one batch.
+
+        They are means over the batch; the loop adds them up.
+        """
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """What a resumed run needs besides weights and optimiser."""
@@ -74,13 +86,21 @@ class Stateless:
         """Nothing to put back."""
 
 
-class Progress(BaseModel):
-    """What the loop reports every ``log_every`` steps."""
+@runtime_checkable
+class Paints(Protocol):
+    """A task that shows what its network can do by now."""
 
-    step: int
-    steps: int
-    seconds: float
-    losses: dict[str, float]
+    def samples(self, module: Any, /) -> Tensor:
+        """Pictures for a sheet, painted by the averaged ``module``.  ->  (N, 3, H, W)"""
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """A task that knows which of its files cannot be read."""
+
+    @property
+    def unreadable(self) -> Collection[str]:
+        """The files that were skipped so far."""
 
 
 def rate(schedule: Schedule, step: int) -> float:
@@ -102,24 +122,32 @@ def train(
 ) -> Module:
     """Train ``task`` to the end of ``schedule`` and return the averaged module.
 
-    Goes on from ``folder/checkpoint.pt`` when there is one; appends to ``folder/log.jsonl``.
+    Goes on from ``folder/checkpoint.pt`` when there is one; appends to ``folder/log.jsonl``; puts
+    sheets into ``folder/samples``. Ctrl-C and SIGTERM end it after the step, with a checkpoint.
+    Of several processes only the first returns; the others leave (SystemExit) when it is done.
 
     Raises TrainingFailed when the loss stays NaN, BadInput for another network's checkpoint.
     """
-    run = _Run(task, schedule, folder, runtime)
-    run.resume()
-    saved = time.monotonic()
-    try:
-        while run.step < schedule.steps:
-            losses = run.advance()
-            if run.step % schedule.log_every == 0 or run.step == schedule.steps:
-                on_progress(run.report(losses))
-            if time.monotonic() - saved > schedule.checkpoint_seconds:
+    with distributed.joined(runtime.device), Interruption() as interruption:
+        run = _Run(task, schedule, folder, runtime)
+        run.resume()
+        sheets, checkpoints = Clock(60 * schedule.sheet_minutes), Clock(schedule.checkpoint_seconds)
+        try:
+            while not run.done and not run.anyone(interruption.asked):
+                losses = run.advance()
+                if run.done or run.step % schedule.log_every == 0:
+                    run.report(losses, on_progress)
+                if schedule.sheet_minutes and (run.done or sheets.due()):
+                    run.paint()
+                if checkpoints.due():
+                    run.save()
+        finally:
+            if run.whole:
                 run.save()
-                saved = time.monotonic()
-    finally:
-        if run.whole:
-            run.save()
+    if not run.done:
+        raise KeyboardInterrupt
+    if not distributed.first():
+        raise SystemExit
     return run.average
 
 
@@ -130,19 +158,36 @@ class _Run(Generic[Module]):
         self, task: Task[Module], schedule: Schedule, folder: Path, runtime: Runtime
     ) -> None:
         self.task, self.schedule, self.runtime = task, schedule, runtime
-        self.path, self.log = folder / "checkpoint.pt", folder / "log.jsonl"
-        folder.mkdir(parents=True, exist_ok=True)
+        if distributed.world() > 1 and task.state_dict():
+            raise BadInput("What this recipe trains keeps pictures of its own: use one process.")
+        self.path, self.journal = folder / "checkpoint.pt", Journal(folder)
         self.module = task.module
-        self.average: Module = copy.deepcopy(task.module).requires_grad_(False)
+        distributed.same_start(self.module)
+        self.average: Module = copy.deepcopy(task.module).requires_grad_(False).eval()
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
         self.optimiser = Optimiser(self.weights, schedule.weight_decay)
         self.whole = True  # False while a step has changed some of the weights
         self.step, self.nan, self.spent, self.started = 0, 0, 0.0, time.monotonic()
 
+    @property
+    def done(self) -> bool:
+        return self.step >= self.schedule.steps
+
+    @property
+    def seconds(self) -> float:
+        return self.spent + time.monotonic() - self.started
+
+    def anyone(self, flag: bool) -> bool:
+        return any(distributed.everyones(flag, self.runtime.device))
+
     def resume(self) -> None:
-        if not self.path.exists():
-            return
-        state = checkpoint.load(self.path, self.runtime.device)
+        if self.path.exists():
+            self._load(checkpoint.load(self.path, self.runtime.device))
+        if len(set(distributed.everyones(self.step, self.runtime.device))) > 1:
+            raise BadInput("The processes see different folders: --run must be one for all.")
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        reason = checkpoint.difference(state["module"], self.module.state_dict())
         try:
             self.module.load_state_dict(state["module"])
             self.average.load_state_dict(state["average"])
@@ -151,11 +196,14 @@ class _Run(Generic[Module]):
             self.step, self.spent = state["step"], state["seconds"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise BadInput(
-                f"{str(self.path)!r} is of another network or recipe. "
+                f"{str(self.path)!r} is of another network or recipe: "
+                f"{reason or 'the state of its optimiser or task does not fit'}. "
                 "Choose another folder with --run, or delete it."
             ) from error
 
     def save(self) -> None:
+        if not distributed.first():
+            return
         checkpoint.save(
             self.path,
             {
@@ -168,18 +216,14 @@ class _Run(Generic[Module]):
             },
         )
 
-    @property
-    def seconds(self) -> float:
-        return self.spent + time.monotonic() - self.started
-
     def advance(self) -> dict[str, Tensor]:
-        """One step; a step whose loss is not finite changes nothing."""
+        """One step; a step whose loss is not finite changes nothing.  ->  its mean losses"""
         self.whole = False
-        torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)
-        losses = self.task.losses(self.step)
-        total = torch.stack(list(losses.values())).sum()
         self.module.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        count = self.schedule.accumulate
+        parts = [self._learn(self.step * count + part) for part in range(count)]
+        losses = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
+        distributed.average(self.weights, [*losses.values()])
         norm = nn.utils.clip_grad_norm_(self.weights, self.schedule.clip)
         if torch.isfinite(norm):
             self.optimiser.step(self.schedule.lr * rate(self.schedule, self.step))
@@ -189,19 +233,30 @@ class _Run(Generic[Module]):
             self._skip(losses)
         self.step += 1
         self.whole = True
+        return losses
+
+    def _learn(self, number: int) -> dict[str, Tensor]:
+        """Add the gradients of one batch.  ->  its losses"""
+        torch.manual_seed(self.schedule.seed * 1_000_003 + number)
+        losses = self.task.losses(number)
+        total = torch.stack(list(losses.values())).sum() / self.schedule.accumulate
+        total.backward()  # type: ignore[no-untyped-call]
         return {name: loss.detach() for name, loss in losses.items()}
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Exponential average of the weights, shorter at the start."""
+        """Exponential average of the weights, shorter at the start; buffers as they are."""
         keep = min(self.schedule.ema, (1 + self.step) / (10 + self.step))
         for mean, value in zip(self.average.parameters(), self.module.parameters(), strict=True):
             mean.lerp_(value, 1 - keep)
+        _copy_buffers(self.module, self.average)
 
+    @torch.no_grad()
     def _skip(self, losses: Mapping[str, Tensor]) -> None:
         self.nan += 1
+        _copy_buffers(self.average, self.module)  # running means have seen the NaN
         bad = [name for name, loss in losses.items() if not torch.isfinite(loss)]
-        self._write({"step": self.step, "skipped": bad or ["gradient"]})
+        self.journal.note({"step": self.step, "skipped": bad or ["gradient"]})
         if self.nan >= NAN_STEPS:
             self.whole = True
             raise TrainingFailed(
@@ -209,16 +264,24 @@ class _Run(Generic[Module]):
                 f"({', '.join(bad) or 'gradient'}). Lower the learning rate."
             )
 
-    def report(self, losses: Mapping[str, Tensor]) -> Progress:
+    def report(self, losses: Mapping[str, Tensor], on_progress: Callable[[Progress], None]) -> None:
+        if not distributed.first():
+            return
         progress = Progress(
             step=self.step,
             steps=self.schedule.steps,
             seconds=self.seconds,
             losses={name: float(loss) for name, loss in losses.items()},
         )
-        self._write(progress.model_dump())
-        return progress
+        unreadable = self.task.unreadable if isinstance(self.task, Reads) else ()
+        on_progress(self.journal.report(progress, unreadable))
 
-    def _write(self, row: Mapping[str, Any]) -> None:
-        with self.log.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+    @torch.no_grad()
+    def paint(self) -> None:
+        if distributed.first() and isinstance(self.task, Paints):
+            self.journal.paint(self.task.samples(self.average), self.step)
+
+
+def _copy_buffers(source: nn.Module, target: nn.Module) -> None:
+    for old, new in zip(target.buffers(), source.buffers(), strict=True):
+        old.copy_(new)

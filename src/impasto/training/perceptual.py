@@ -5,7 +5,7 @@ Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, eq. (2)-(5). Differs: all error
 whole painting at the size at which it will be seen, not a crop.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,13 +19,12 @@ from impasto.moments import gram
 from impasto.networks.encoders import TAPS, load_encoder
 from impasto.networks.normalisation import Norm
 from impasto.runtime import Runtime
-from impasto.training.batches import Stage, StagedRecipe
+from impasto.training.batches import Stage, StagedRecipe, current
 from impasto.training.decoders import PIXEL_VARIANCE
 from impasto.training.teachers import Eyes, Teachers
 
 Grams = Mapping[str, Tensor]
 """Gram matrix per tap, each (B, C, C)."""
-
 
 JudgeName = Literal["teacher", "slim", "compact", "vgg16", "vgg19"]
 
@@ -43,12 +42,17 @@ class PerceptualRecipe(StagedRecipe):
     """What the recipes of johnson, dumoulin and ghiasi have in common."""
 
     stages: tuple[PerceptualStage, ...] = Field(min_length=1)
+
     width: float = Field(0.5, gt=0, le=4)
     """Channels of the network over the paper's."""
     norm: Norm = "instance"
-    content: Mapping[str, float] = Field(default={"relu3_1": 0.5, "relu4_1": 0.5}, min_length=1)
+    content: Mapping[str, float] = Field(default={"relu3_1": 1.0, "relu4_1": 1.0}, min_length=1)
     style: Mapping[str, float] = Field(default=dict.fromkeys(TAPS, 10.0), min_length=1)
-    variation: float = Field(1.0, ge=0)
+    variation: float = Field(10.0, ge=0)
+
+    def judge(self, number: int) -> JudgeName:
+        """Who looks at the pictures of batch ``number``."""
+        return current(self.stages, number, self.schedule).judge
 
 
 class Critic(nn.Module):
@@ -94,9 +98,14 @@ class Critics:
         judges = {stage.judge for stage in recipe.stages}
         self.of = {judge: machine.place(Critic(recipe, judge, teacher)) for judge in judges}
 
-    def at(self, step: int) -> Critic:
-        """The critic of the stage that ``step`` belongs to."""
-        return self.of[self.recipe.stage(step).judge]  # type: ignore[attr-defined]
+    @property
+    def last(self) -> nn.Module:
+        """The eyes of the last stage."""
+        return self.of[self.recipe.stages[-1].judge].eyes
+
+    def at(self, number: int) -> Critic:
+        """The critic of batch ``number``."""
+        return self.of[self.recipe.judge(number)]
 
 
 def rebuilt(painted: Tensor, photos: Tensor) -> Tensor:
@@ -110,6 +119,35 @@ def painting(path: Path, size: int) -> Tensor:
     return resize(pixels, fit(pixels.shape[-1], pixels.shape[-2], size))
 
 
+def sampled(photos: Tensor, ways: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+    """Photos and what each way makes of them, photo by photo.  (N, 3, S, S)  ->  (M, 3, S, S)"""
+    columns = [photos, *(way(photos).float().clamp(0, 1) for way in ways)]
+    return torch.stack(columns, 1).flatten(0, 1)
+
+
+@torch.no_grad()
+def painted(network: nn.Module, machine: Runtime, photo: Tensor, *more: Tensor) -> Tensor:
+    """A photo in one pass, back on the CPU.  (B, 3, H, W)  ->  the same"""
+    with machine.autocast():
+        result: Tensor = network(machine.tensor(photo), *(t.to(machine.device) for t in more))
+    return result.cpu()
+
+
 def means(errors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The mean of every error over the batch, as the loop wants them."""
     return {name: error.mean() for name, error in errors.items()}
+
+
+def measured(metrics: Mapping[str, float]) -> str:
+    """What ``judge.judge_painter`` found, as a table in Markdown."""
+    rows = "\n".join(
+        f"| {column} | {metrics[f'{column}/style_error']:.3f} "
+        f"| {metrics[f'{column}/content_error']:.3f} |"
+        for column in ("photo", "painted")
+    )
+    return f"""At 512 px, measured through the eyes that the last stage was trained with
+(`style_error`: sum over five taps of relative squared Gram errors; `content_error`: relu4_1):
+
+| picture | style_error | content_error |
+|---|---|---|
+{rows}"""

@@ -6,7 +6,7 @@ half of the features are whitened and coloured first, as at work, and of those t
 have to come back; and the decoder of relu1_1, one linear layer, is solved instead of trained.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,16 +14,18 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from impasto.config import validate
 from impasto.media.image import write
 from impasto.moments import moments
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
 from impasto.runtime import Runtime
-from impasto.training.batches import crops
-from impasto.training.data import Crops, held_out, training_files
+from impasto.training.batches import Batches, crops
+from impasto.training.data import shown, training_files
 from impasto.training.decoders import DecoderRecipe, pixel_error, psnr, solved
 from impasto.training.distill import relative_error
-from impasto.training.loop import Stateless
+from impasto.training.job import Job, Trained, written
+from impasto.training.loop import Stateless, train
 from impasto.transforms import Whitening, roots, whitened_and_colored
 
 
@@ -46,13 +48,20 @@ class WctTask(Stateless):
         torch.manual_seed(recipe.schedule.seed)
         decoders = {tap: Decoder(self.encoder.shape, tap, recipe.width) for tap in TAPS[1:]}
         self.paths = training_files(data / "photos") + training_files(data / "paintings")
-        first = solved(self.encoder, crops(self.paths, recipe, 0, runtime, recipe.schedule.seed))
+        seed = recipe.schedule.seed
+        self.batches = Batches(self.paths, recipe, seed, runtime)
+        self.shown = runtime.tensor(shown(data / "photos", 128, 6))
+        first = solved(self.encoder, crops(self.paths, recipe, 0, runtime, seed))
         self.module = runtime.place(nn.ModuleDict({TAPS[0]: first, **decoders}))
 
-    def losses(self, step: int) -> dict[str, Tensor]:
+    @property
+    def unreadable(self) -> Collection[str]:
+        """The files that were skipped so far."""
+        return self.batches.unreadable
+
+    def losses(self, number: int) -> dict[str, Tensor]:
         """Errors of every decoder, as ``relu4_1/pixels`` and ``relu4_1/features``."""
-        seed = self.recipe.schedule.seed
-        images = crops(self.paths, self.recipe, step, self.runtime, seed)
+        images = self.batches.at(number)
         plain = max(1, len(images) - round(self.recipe.transferred * len(images)))
         with self.runtime.autocast():
             with torch.no_grad():
@@ -66,6 +75,24 @@ class WctTask(Stateless):
                 error = relative_error(again, features)
                 losses[f"{tap}/features"] = self.recipe.features * error
         return losses
+
+    def samples(self, decoders: nn.ModuleDict) -> Tensor:
+        """Six photos, each followed by what every decoder makes of it."""
+        columns = rebuilt(decoders, self.encoder, self.shown, self.runtime).values()
+        return torch.stack([self.shown, *columns], 1).flatten(0, 1)  # (36, 3, S, S)
+
+
+@torch.no_grad()
+def rebuilt(
+    decoders: nn.ModuleDict, encoder: Encoder, images: Tensor, runtime: Runtime
+) -> dict[str, Tensor]:
+    """What every decoder makes of the features of photos.  (B, 3, H, W)  ->  the same per tap"""
+    with runtime.autocast():
+        features = encoder(images)
+        return {
+            tap: decoder(features[tap], images.shape[-2:]).float().clamp(0, 1)
+            for tap, decoder in decoders.items()
+        }
 
 
 @torch.no_grad()
@@ -84,7 +111,6 @@ def transferred(features: Tensor, plain: int) -> Tensor:
     return torch.cat([features[:plain], mixed])
 
 
-@torch.no_grad()
 def reconstruction(
     decoders: nn.ModuleDict, encoder: Encoder, data: Path, runtime: Runtime, sheet: Path
 ) -> dict[str, float]:
@@ -92,17 +118,11 @@ def reconstruction(
 
     Writes a sheet: photos above, what each decoder makes of them below.
     """
-    source = Crops(held_out(data / "photos"), 256, seed=1, closest=0.8)
-    images = runtime.tensor(torch.stack([source[index] for index in range(32)]))
-    rows, result = [images], {}
-    with runtime.autocast():
-        features = encoder(images)
-        for tap, decoder in decoders.items():
-            rebuilt = decoder(features[tap], (256, 256)).float().clamp(0, 1)
-            result[tap] = round(float(psnr(rebuilt, images).mean()), 2)
-            rows.append(rebuilt)
-    write(torch.cat([torch.cat(list(row[:6]), 2) for row in rows], 1)[None].cpu(), sheet)
-    return result
+    images = runtime.tensor(shown(data / "photos", 256, 32))
+    again = rebuilt(decoders, encoder, images, runtime)
+    rows = [torch.cat(list(row[:6]), 2) for row in (images, *again.values())]
+    write(torch.cat(rows, 1)[None].cpu(), sheet)
+    return {tap: round(float(psnr(image, images).mean()), 2) for tap, image in again.items()}
 
 
 def card(recipe: WctRecipe, metrics: Mapping[str, Any], pictures: int) -> str:
@@ -120,3 +140,15 @@ Pictures rebuilt from their features, held-out photos of 256 px:
 |---|---|
 {rows}
 """
+
+
+def trained(job: Job) -> Trained:
+    """Train the decoders, and measure how well they rebuild pictures."""
+    recipe = validate(WctRecipe, job.settings)
+    task = WctTask(recipe, job.data, job.runtime)
+    decoders = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
+    sheet = job.run / "rebuilt.png"
+    metrics = {"psnr": reconstruction(decoders, task.encoder, job.data, job.runtime, sheet)}
+    config = {"encoder": recipe.encoder, "width": recipe.width}
+    text = card(recipe, metrics, len(task.paths))
+    return written(decoders, recipe, "wct", recipe.encoder, config, metrics, text)

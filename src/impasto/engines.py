@@ -1,0 +1,165 @@
+"""Networks that repaint in one pass, compiled for the processor where that pays.
+
+OpenVINO (the extra ``fast``) takes four fifths of the time of torch at 512 px and less than half of
+it at 2048 px, where the layers outgrow what malloc keeps; bfloat16 as the runtime says, statistics
+in float32 either way. To load, convert and compile takes half a second: a size pays once many
+pixels have been painted at it, and until then OpenVINO is not even imported.
+"""
+
+import math
+import warnings
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from importlib.util import find_spec
+from threading import Lock
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from impasto.runtime import Runtime
+
+WORTH = 4_000_000
+"""Pixels at one size from which on it is compiled: 16 pictures at 512 px, or one of 2000 px."""
+
+KEPT = 4_000_000
+"""Pixels of the sizes that stay compiled, the latest always: buffers take 150 bytes for each."""
+
+SMALLEST = 64
+"""Pictures with a shorter side stay with torch: reflection takes room at the deepest layer."""
+
+TRACED, CHECKED = (64, 64), (96, 80)
+"""Height and width at which a network is converted, and at which the result is checked."""
+
+TOLERANCE = 0.1
+"""Mean error of the check over the deviation of the picture; that of bfloat16 is 0.03 at most."""
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+class Engine:
+    """A network in use, called like the module: eager torch, or OpenVINO where that pays.
+
+    What runs when depends on the calls so far alone, so the same work gives the same pictures. The
+    weights must not change any more. Should OpenVINO fail, a warning says so, once, and torch goes
+    on.
+    """
+
+    def __init__(self, module: nn.Module, runtime: Runtime, name: str, worth: int = WORTH) -> None:
+        self.module, self.runtime, self.name, self.worth = module, runtime, name, worth
+        self.able = runtime.device.type == "cpu" and find_spec("openvino") is not None
+        self._pixels: Counter[tuple[int, ...]] = Counter()
+        self._model: Any = None
+        self._requests: OrderedDict[tuple[Shapes, int], Any] = OrderedDict()
+        self._lock = Lock()
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor, *others: Tensor | None) -> Tensor:
+        """What the module makes of a picture, without gradient.
+
+        image: (B, C, H, W); others: (B, ...), what else it takes, None where it takes nothing
+        ->  the module's one tensor, float32
+        """
+        inputs = [image, *(x for x in others if x is not None)]
+        if self._pays(image):
+            try:
+                with self._lock:  # a request serves one caller
+                    pictures = zip(*(torch.split(x, 1) for x in inputs), strict=True)
+                    return torch.cat([inferred(self._request(one), one) for one in pictures])
+            except Exception as error:  # its errors are RuntimeErrors, and what tracing raises
+                self._give_up(error)
+        with self.runtime.autocast():
+            return self.module(*inputs).float()  # type: ignore[no-any-return]
+
+    def _pays(self, image: Tensor) -> bool:
+        size = tuple(image.shape[-2:])
+        self._pixels[size] += len(image) * math.prod(size)
+        return self.able and min(size) >= SMALLEST and self._pixels[size] >= self.worth
+
+    def _request(self, inputs: Sequence[Tensor]) -> Any:
+        """The network compiled for inputs of these shapes."""
+        key = (tuple(tuple(x.shape) for x in inputs), torch.get_num_threads())
+        if key not in self._requests:
+            if self._model is None:
+                self._model = self._converted(inputs)
+            self._requests[key] = compiled(self._model, inputs, self.runtime.bf16)
+            self._forget()
+        self._requests.move_to_end(key)
+        return self._requests[key]
+
+    def _converted(self, inputs: Sequence[Tensor]) -> Any:
+        """The model, after a look at what it paints, at another size than it was converted at."""
+        small = resized(inputs, CHECKED)
+        with torch.autocast(self.runtime.device.type, enabled=False):  # the caller may be in one
+            model = converted(self.module, resized(inputs, TRACED))
+            wanted = self.module(*small)
+        painted = inferred(compiled(model, small, self.runtime.bf16), small)
+        error = float((painted - wanted).abs().mean())
+        if not error <= TOLERANCE * float(wanted.std()) + 1e-3:
+            raise RuntimeError(f"it is wrong by {error:.2g}")
+        return model
+
+    def _forget(self) -> None:
+        while len(self._requests) > 1 and sum(map(area, self._requests)) > KEPT:
+            (shapes, _), _ = self._requests.popitem(last=False)
+            self._pixels[shapes[0][-2:]] = 0
+
+    def _give_up(self, error: Exception) -> None:
+        self.able = False
+        self._model = None
+        self._requests.clear()
+        reason = " ".join(str(error).split())[-160:]
+        text = f"OpenVINO cannot run {self.name} ({reason}). It goes on without, only slower."
+        warnings.warn(text, stacklevel=4)
+
+
+def converted(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
+    """The module as an OpenVINO model whose sizes are open.
+
+    By the front end itself: ``openvino.convert_model`` takes three times as long, writes into the
+    user's home and reports home. By tracing: ``torch.export`` takes three seconds.
+    """
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what becomes constant by tracing; the check is for that
+        traced = torch.jit.trace(module, tuple(inputs), check_trace=False)  # type: ignore[no-untyped-call]
+    decoder = TorchScriptPythonDecoder(traced)  # the front end does not keep it alive
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    return frontend.convert(frontend.load(decoder))
+
+
+def compiled(model: Any, inputs: Sequence[Tensor], bf16: bool) -> Any:
+    """A request of the model for inputs of these shapes, on as many threads as torch has.
+
+    Not for any shape: then OpenVINO does not see which of two layouts costs less, and networks
+    whose scales and shifts are inputs take a sixth longer.
+    """
+    from openvino import Core
+
+    model.reshape({own: list(x.shape) for own, x in zip(model.inputs, inputs, strict=True)})
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,  # others work beside us
+    }
+    return Core().compile_model(model, "CPU", settings).create_infer_request()
+
+
+def inferred(request: Any, inputs: Sequence[Tensor]) -> Tensor:
+    """What the model makes of the inputs."""
+    arrays = [x.float().contiguous().numpy() for x in inputs]
+    return torch.from_numpy(request.infer(arrays, share_inputs=True)[0])
+
+
+def resized(inputs: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
+    """The inputs with the picture, the first of them, at another size."""
+    return [F.interpolate(inputs[0], size, mode="bilinear"), *inputs[1:]]
+
+
+def area(key: tuple[Shapes, int]) -> int:
+    """Pixels of the picture that a request is for."""
+    return math.prod(key[0][0][-2:])

@@ -1,0 +1,86 @@
+"""Dumoulin: one network for many styles, each a row of scales and shifts; one pass paints.
+
+Dumoulin, Shlens & Kudlur 2016, arXiv:1610.07629. Conditional instance normalisation (5) ->
+networks.transformer; losses (1)-(4) -> training.perceptual; mixed styles (6) -> codes.blend.
+
+Differs: an identity row was learned beside the styles, and strength moves from it to the style,
+see ``feedforward.between``.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+
+from impasto import weights
+from impasto.codes import Code, Region
+from impasto.feedforward import between, one_pass, row_key, untrained
+from impasto.networks.encoders import Encoder
+from impasto.networks.painters import GALLERY, ManyStyles, load, many_styles
+from impasto.recipe import Recipe
+from impasto.runtime import Runtime
+from impasto.style import Style
+from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
+
+
+class Dumoulin(Stylizer):
+    """The network and the rows of its styles."""
+
+    name = "dumoulin"
+    paper = "Dumoulin, Shlens & Kudlur 2016, arXiv:1610.07629"
+    strength = 1.0
+    can = Can(regions=False)
+
+    def __init__(
+        self, painter: ManyStyles, styles: Sequence[str], key: str, runtime: Runtime
+    ) -> None:
+        super().__init__()
+        self.styles, self.key, self.runtime = tuple(styles), key, runtime
+        self.painter = runtime.place(painter).requires_grad_(False).eval()
+
+    @classmethod
+    def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Dumoulin":
+        """The method with the packaged network."""
+        painter, header = load(cls.name, GALLERY, many_styles)
+        return cls(painter, header.config["styles"], row_key(header), machine)
+
+    @classmethod
+    def knows(cls, style: Style) -> bool:
+        """Whether there is a row for that style, in the network or in the style's own file."""
+        header = weights.read_header(weights.find(cls.name, GALLERY))
+        return style.name in header.config["styles"] or row_key(header) in style.learned
+
+    def encode(self, style: Style, scale: float = 1.0) -> Code:
+        """The style's row: ``{"row": (1, row_size), "scale": (1,)}``.
+
+        Raises UnknownName for a style that has none.
+        """
+        if self.key in style.learned:
+            row = style.learned[self.key]
+        elif style.name in self.styles:
+            row = self.painter.rows[self.styles.index(style.name)].detach().clone()
+        else:
+            raise untrained(self.name, style.name, self.styles)
+        return {"row": row.reshape(1, -1).cpu(), "scale": torch.tensor([scale])}
+
+    @torch.no_grad()
+    def paint(
+        self, content: Image, regions: Sequence[Region], strength: float, on_step: OnStep
+    ) -> Image:
+        """Once through the network, twice below full strength.  (B, 3, H, W), [0, 1]  ->  same"""
+        code, image, own = regions[0].code, self.runtime.tensor(content), self.painter.rows[-1:]
+        network, scale = self.painter.network, float(code["scale"])
+        painted = between(network, image, own, code["row"], strength, scale, self.runtime)
+        return painted.to(content.device)
+
+    def cost(self, height: int, width: int) -> Cost:
+        """One pass."""
+        return one_pass(height, width)
+
+    def rehearse(self, image: Image) -> Callable[[], object]:
+        """One pass over that picture with the row that gives it back."""
+        row = self.painter.rows[-1:].detach().cpu()
+        return partial(self.stylize, image, {"row": row, "scale": torch.ones(1)})
+
+
+METHOD = Dumoulin

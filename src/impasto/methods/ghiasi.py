@@ -1,0 +1,91 @@
+"""Ghiasi: a network predicts the row of any style from its moments; one pass paints.
+
+Ghiasi, Lee, Kudlur, Dumoulin & Shlens 2017, arXiv:1705.06830. The prediction network and its
+embedding (section 2.3) -> networks.predictors; the transformation network (section 2.2) ->
+networks.transformer; mixed styles (section 3.4, in the space of embeddings) -> codes.blend.
+
+Differs: the prediction looks at the moments that a Style keeps. Strength moves from the embedding
+of the photo itself to the style's, as in the paper's section 3.4, and what the photo's own does not
+give back is added, see ``feedforward.between``.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from impasto.codes import Code, Region, at
+from impasto.feedforward import between, one_pass
+from impasto.moments import moments
+from impasto.networks.encoders import TAPS, Encoder
+from impasto.networks.painters import AnyStyle, any_style, load
+from impasto.networks.predictors import EMBEDDING
+from impasto.recipe import Recipe
+from impasto.runtime import Runtime
+from impasto.style import SIZES, Style
+from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
+
+
+class Ghiasi(Stylizer):
+    """An encoder, the prediction from its moments, and the transformation network."""
+
+    name = "ghiasi"
+    paper = "Ghiasi, Lee, Kudlur, Dumoulin & Shlens 2017, arXiv:1705.06830"
+    strength = 1.0
+    can = Can(regions=False)
+
+    def __init__(self, encoder: Encoder, painter: AnyStyle, runtime: Runtime) -> None:
+        super().__init__()
+        self.runtime = runtime
+        self.encoder = runtime.place(encoder).requires_grad_(False).eval()
+        self.painter = runtime.place(painter).requires_grad_(False).eval()
+
+    @classmethod
+    def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Ghiasi":
+        """The method with the prediction that was trained on that encoder."""
+        painter, _ = load(cls.name, encoder.name, any_style)
+        return cls(encoder, painter, machine)
+
+    def encode(self, style: Style, scale: float = 1.0) -> Code:
+        """Embeddings by the long side of the canvas they are for: ``{"512/embedding": (1, 100)}``.
+
+        A painting that lacks a size is taken at its nearest.
+        """
+        device = self.runtime.device
+        return {
+            f"{size / scale:.0f}/embedding": self.painter.predictor(
+                {tap: m.to(device) for tap, m in style.at(size).items()}
+            ).cpu()
+            for size in SIZES
+        }
+
+    @torch.no_grad()
+    def paint(
+        self, content: Image, regions: Sequence[Region], strength: float, on_step: OnStep
+    ) -> Image:
+        """Once through the network, twice below full strength.  (B, 3, H, W), [0, 1]  ->  same"""
+        image = self.runtime.tensor(content)
+        embedding = at(regions[0].code, max(image.shape[-2:]))["embedding"].to(image.device)
+        row = self.painter.head(embedding)
+        own = self._own(image) if strength < 1 else row
+        network = self.painter.network
+        painted = between(network, image, own, row, strength, 1.0, self.runtime)
+        return painted.to(content.device)
+
+    def _own(self, image: Image) -> Tensor:
+        """The rows that give the pictures themselves back.  ->  (B, row_size)"""
+        with self.runtime.autocast():
+            looks = {tap: moments(f) for tap, f in self.encoder(image, TAPS).items()}
+        return self.painter.head(self.painter.predictor(looks))  # type: ignore[no-any-return]
+
+    def cost(self, height: int, width: int) -> Cost:
+        """One pass."""
+        return one_pass(height, width)
+
+    def rehearse(self, image: Image) -> Callable[[], object]:
+        """One pass over that picture in a style that is nothing."""
+        return partial(self.stylize, image, {"512/embedding": torch.zeros(1, EMBEDDING)})
+
+
+METHOD = Ghiasi

@@ -1,0 +1,105 @@
+"""Johnson: a network of its own for every style, learned beforehand; one pass paints.
+
+Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155. The network (supplement, table 1) ->
+networks.transformer; losses (2)-(5) -> training.perceptual.
+
+Differs: strength mixes photo and painting in linear light, and so do several styles, since a
+network knows no style but its own.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+
+from impasto import weights
+from impasto.codes import Code, Region
+from impasto.errors import MissingWeights
+from impasto.feedforward import once, one_pass, untrained
+from impasto.media.color import to_linear, to_srgb
+from impasto.networks.encoders import Encoder
+from impasto.networks.painters import load, one_style
+from impasto.networks.transformer import Transformer
+from impasto.recipe import Recipe
+from impasto.runtime import Runtime
+from impasto.style import Style
+from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
+
+
+class Johnson(Stylizer):
+    """The networks of all styles that there are, each read when it is first needed."""
+
+    name = "johnson"
+    paper = "Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155"
+    strength = 1.0
+    can = Can(regions=False)
+
+    def __init__(self, styles: Sequence[str], runtime: Runtime) -> None:
+        super().__init__()
+        self.styles, self.runtime = tuple(styles), runtime
+        self.networks: dict[str, Transformer] = {}
+
+    @classmethod
+    def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Johnson":
+        """The method with the networks that are on this machine.
+
+        Raises MissingWeights when there is none.
+        """
+        if not (styles := trained()):
+            raise MissingWeights(
+                "No network of johnson is on this machine. Learn one with: "
+                "impasto train johnson --style PICTURE --content FOLDER"
+            )
+        return cls(styles, machine)
+
+    @classmethod
+    def knows(cls, style: Style) -> bool:
+        """Whether there is a network for that style."""
+        return style.name in trained()
+
+    def encode(self, style: Style, scale: float = 1.0) -> Code:
+        """How much of each network: ``{"shares": (1, N), "scale": (1,)}``.
+
+        Raises UnknownName for a style that none has learned.
+        """
+        if style.name not in self.styles:
+            raise untrained(self.name, style.name, self.styles)
+        shares = torch.tensor([[float(name == style.name) for name in self.styles]])
+        return {"shares": shares, "scale": torch.tensor([scale])}
+
+    @torch.no_grad()
+    def paint(
+        self, content: Image, regions: Sequence[Region], strength: float, on_step: OnStep
+    ) -> Image:
+        """Once through every network that has a share.  (B, 3, H, W), [0, 1]  ->  the same"""
+        code, image = regions[0].code, self.runtime.tensor(content)
+        light = (1 - strength) * to_linear(image)
+        for name, share in zip(self.styles, code["shares"][0].tolist(), strict=True):
+            if share:
+                painted = once(self._network(name), image, None, float(code["scale"]), self.runtime)
+                light = light + strength * share * to_linear(painted)
+        return to_srgb(light.clamp(0, 1)).clamp(0, 1).to(content.device)
+
+    def _network(self, name: str) -> Transformer:
+        if name not in self.networks:
+            network, _ = load(self.name, name, one_style)
+            self.networks[name] = self.runtime.place(network)
+        return self.networks[name]
+
+    def cost(self, height: int, width: int) -> Cost:
+        """One pass."""
+        return one_pass(height, width)
+
+    def rehearse(self, image: Image) -> Callable[[], object]:
+        """One pass over that picture in the first style."""
+        shares = torch.zeros(1, len(self.styles))
+        shares[0, 0] = 1
+        return partial(self.stylize, image, {"shares": shares, "scale": torch.ones(1)})
+
+
+def trained() -> list[str]:
+    """The styles that there is a network for."""
+    return list(dict.fromkeys(e.name for e in weights.available() if e.kind == Johnson.name))
+
+
+METHOD = Johnson

@@ -1,0 +1,344 @@
+"""Engines: the network's own pictures, sooner; where something is amiss, torch and a word of it."""
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from impasto import engines
+from impasto.engines import Engine
+from impasto.networks.normalisation import Norm
+from impasto.networks.transformer import EVERY, Transformer
+from impasto.runtime import Runtime
+
+FP32 = Runtime(torch.device("cpu"), bf16=False)
+BF16 = Runtime(torch.device("cpu"), bf16=True)
+WIDTH = 0.125
+
+needs_openvino = pytest.mark.skipif(not engines.find_spec("openvino"), reason="no OpenVINO")
+
+
+def network(norm: Norm = "instance", conditional: tuple[str, ...] = ()) -> Transformer:
+    return Transformer(WIDTH, norm, conditional).requires_grad_(False).eval()
+
+
+def noise(*size: int) -> Tensor:
+    return torch.rand(1, 3, *size)
+
+
+def random_row(painter: Transformer) -> Tensor:
+    return painter.neutral()[None] + 0.3 * torch.randn(1, painter.row_size)
+
+
+class Blur(nn.Module):
+    """A network whose pictures are easy to tell."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(image, 3, 1, 1)
+
+
+class Pedantic(nn.Module):
+    """Python in ``forward`` looks at the size: tracing sees one side of it only."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image if image.shape[-1] == engines.TRACED[1] else 1 - image
+
+
+@pytest.fixture(scope="module")
+def blurring() -> Engine:
+    return Engine(Blur(), FP32, "blur", worth=0)
+
+
+@pytest.fixture
+def conversions(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
+    """What has been converted so far."""
+    done: list[nn.Module] = []
+    real = engines.converted
+
+    def converted(module: nn.Module, inputs: list[Tensor]) -> Any:
+        done.append(module)
+        return real(module, inputs)
+
+    monkeypatch.setattr(engines, "converted", converted)
+    return done
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An OpenVINO that cannot convert, and says so at length."""
+
+    def converted(module: nn.Module, inputs: list[Tensor]) -> Any:
+        raise RuntimeError("Check 'false' failed at src/frontend.cpp:53:\nNo such operation.\n")
+
+    monkeypatch.setattr(engines, "converted", converted)
+    monkeypatch.setattr(engines, "find_spec", lambda name: object())
+
+
+@needs_openvino
+@pytest.mark.parametrize("norm", ["instance", "batch", "frn"])
+@pytest.mark.parametrize("conditional", [(), EVERY], ids=["own", "conditional"])
+def test_the_pictures_of_the_network(norm: Norm, conditional: tuple[str, ...]) -> None:
+    """In float32 to less than a hundredth of a level, at a size that halves badly."""
+    painter, image = network(norm, conditional), noise(75, 101)
+    row = random_row(painter) if conditional else None
+    painted = Engine(painter, FP32, "painter", worth=0)(image, row)
+    assert painted.shape == image.shape
+    assert not painted.requires_grad
+    torch.testing.assert_close(painted, painter(image, row), atol=4e-5, rtol=0)
+
+
+@needs_openvino
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(height=st.integers(engines.SMALLEST, 200), width=st.integers(engines.SMALLEST, 200))
+def test_any_size(blurring: Engine, height: int, width: int) -> None:
+    image = noise(height, width)
+    torch.testing.assert_close(blurring(image), Blur()(image))
+
+
+@needs_openvino
+def test_one_conversion_for_all_sizes(conversions: list[nn.Module]) -> None:
+    engine = Engine(Blur(), FP32, "blur", worth=0)
+    for side in (64, 72, 80, 64):
+        engine(noise(side, side))
+    assert len(conversions) == 1
+
+
+@needs_openvino
+def test_rows_are_inputs() -> None:
+    """A row must not become a constant: the next picture is in another style."""
+    painter, image = network(conditional=EVERY), noise(64, 64)
+    engine = Engine(painter, FP32, "painter", worth=0)
+    for row in (random_row(painter), random_row(painter)):
+        torch.testing.assert_close(engine(image, row), painter(image, row), atol=4e-5, rtol=0)
+
+
+@needs_openvino
+def test_a_batch_is_painted_picture_by_picture() -> None:
+    painter, images = network(conditional=EVERY), torch.rand(3, 3, 64, 72)
+    rows = torch.cat([random_row(painter) for _ in images])
+    engine = Engine(painter, FP32, "painter", worth=0)
+    torch.testing.assert_close(engine(images, rows), painter(images, rows), atol=4e-5, rtol=0)
+
+
+@needs_openvino
+@pytest.mark.parametrize("norm", ["instance", "batch", "frn"])
+def test_bfloat16_errs_no_more_than_torch_does(norm: Norm) -> None:
+    painter, image = network(norm), noise(128, 128)
+    exact = painter(image)
+    with BF16.autocast():
+        torch_error = (painter(image) - exact).abs().mean()
+    error = (Engine(painter, BF16, "painter", worth=0)(image) - exact).abs().mean()
+    assert 0 < error < 1.5 * torch_error
+
+
+class Standard(nn.Module):
+    def forward(self, image: Tensor) -> Tensor:
+        return nn.functional.instance_norm(image)
+
+
+@needs_openvino
+def test_statistics_are_float32() -> None:
+    """Of 2^16 values far from zero: sums in bfloat16 would stop growing at 256."""
+    image = 40 + torch.rand(1, 3, 256, 256) * 20
+    painted = Engine(Standard(), BF16, "standard", worth=0)(image)
+    assert painted.mean((2, 3)).abs().max() < 1e-2
+    assert (painted.std((2, 3)) - 1).abs().max() < 1e-2
+
+
+@needs_openvino
+def test_autocast_around_it_changes_nothing() -> None:
+    """Nor what is traced in it: precision is the engine's own affair."""
+    painter, image = network(), noise(64, 64)
+    with BF16.autocast():
+        painted = Engine(painter, FP32, "painter", worth=0)(image)
+    torch.testing.assert_close(painted, painter(image), atol=4e-5, rtol=0)
+
+
+@needs_openvino
+def test_a_picture_stays_what_it_was(blurring: Engine) -> None:
+    """Buffers of the engine are used again, results are not in them."""
+    first = blurring(noise(64, 64))
+    kept = first.clone()
+    blurring(noise(64, 64))
+    assert torch.equal(first, kept)
+
+
+@needs_openvino
+def test_several_threads_may_call(blurring: Engine) -> None:
+    images = [noise(64, 64) for _ in range(8)]
+    painted: dict[int, Tensor] = {}
+
+    def paint(index: int) -> None:
+        painted[index] = blurring(images[index])
+
+    threads = [threading.Thread(target=paint, args=(index,)) for index in range(len(images))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for index, image in enumerate(images):
+        torch.testing.assert_close(painted[index], Blur()(image))
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@needs_openvino
+def test_as_many_threads_as_torch(two_threads: None) -> None:
+    model = engines.converted(Blur(), [noise(64, 64)])
+    for count in (2, 1):
+        torch.set_num_threads(count)
+        request = engines.compiled(model, [noise(64, 64)], bf16=False)
+        assert request.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == count
+
+
+@needs_openvino
+def test_threads_may_change_later(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = counted(monkeypatch)
+    engine = Engine(Blur(), FP32, "blur", worth=0)
+    engine(noise(64, 64))
+    before = compiled()
+    torch.set_num_threads(1)
+    engine(noise(64, 64))
+    assert compiled() == before + 1
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How often something has been compiled so far."""
+    real, calls = engines.compiled, []
+
+    def compiled(model: Any, inputs: list[Tensor], bf16: bool) -> Any:
+        calls.append(inputs)
+        return real(model, inputs, bf16)
+
+    monkeypatch.setattr(engines, "compiled", compiled)
+    return lambda: len(calls)
+
+
+@needs_openvino
+def test_compiling_waits_until_it_pays(conversions: list[nn.Module]) -> None:
+    """Of every size so many pixels are left to torch."""
+    engine = Engine(Blur(), FP32, "blur", worth=3 * 64 * 64)
+    engine(noise(64, 64)), engine(noise(64, 64)), engine(noise(64, 80)), engine(noise(64, 80))
+    assert conversions == []
+    engine(noise(64, 64))
+    assert len(conversions) == 1
+
+
+@needs_openvino
+def test_a_large_picture_pays_at_once(conversions: list[nn.Module]) -> None:
+    Engine(Blur(), FP32, "blur", worth=100 * 100)(noise(100, 100))
+    assert len(conversions) == 1
+
+
+@needs_openvino
+def test_a_batch_counts_all_its_pictures(conversions: list[nn.Module]) -> None:
+    Engine(Blur(), FP32, "blur", worth=4 * 64 * 64)(torch.rand(4, 3, 64, 64))
+    assert len(conversions) == 1
+
+
+def test_one_small_picture_loads_nothing(broken: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that paints one picture must not wait for a compiler: no warning either."""
+    image = noise(128, 128)
+    assert torch.equal(Engine(Blur(), FP32, "blur")(image), Blur()(image))
+
+
+def test_the_smallest_pictures_stay_with_torch(broken: None) -> None:
+    painter, image = network(), noise(3, 63)
+    assert torch.equal(Engine(painter, FP32, "painter", worth=0)(image), painter(image))
+
+
+@needs_openvino
+def test_few_sizes_stay_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their buffers are memory; what is forgotten has to earn its place again."""
+    compiled = counted(monkeypatch)
+    monkeypatch.setattr(engines, "KEPT", 2 * 64 * 64)
+    engine = Engine(Blur(), FP32, "blur", worth=2 * 64 * 64)
+
+    def paint(width: int, times: int) -> int:
+        before = compiled()
+        for _ in range(times):
+            engine(noise(64, width))
+        return compiled() - before
+
+    assert paint(64, 2) == 2  # the check, and the size itself
+    assert paint(65, 2) == 1  # together they are too many: 64 goes
+    assert paint(64, 1) == 0
+    assert paint(65, 1) == 0
+    assert paint(64, 1) == 1
+
+
+def test_without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    painter, image = network(), noise(64, 64)
+    painted = Engine(painter, BF16, "painter", worth=0)(image)
+    with BF16.autocast():
+        assert torch.equal(painted, painter(image))
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_accelerators_need_none(device: str) -> None:
+    assert not Engine(Blur(), Runtime(torch.device(device), bf16=False), "blur").able
+
+
+def test_failure_is_said_once_in_one_line(broken: None) -> None:
+    engine, image = Engine(Blur(), FP32, "blur", worth=0), noise(64, 64)
+    with pytest.warns(UserWarning, match="cannot run blur .*No such operation") as said:
+        painted = engine(image)
+    assert torch.equal(painted, Blur()(image))
+    assert "\n" not in str(said[0].message)
+    assert said[0].filename == __file__
+    assert torch.equal(engine(image), Blur()(image))
+
+
+@needs_openvino
+def test_failure_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, image = Engine(Blur(), FP32, "blur", worth=0), noise(64, 64)
+    engine(image)
+
+    def inferred(request: Any, inputs: list[Tensor]) -> Tensor:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(engines, "inferred", inferred)
+    with pytest.warns(UserWarning, match="out of memory"):
+        assert torch.equal(engine(image), Blur()(image))
+
+
+@needs_openvino
+def test_what_cannot_be_traced_is_noticed() -> None:
+    """Silently wrong pictures would be the worst."""
+    image = noise(64, 128)
+    with pytest.warns(UserWarning, match="wrong by"):
+        painted = Engine(Pedantic(), FP32, "pedantic", worth=0)(image)
+    assert torch.equal(painted, 1 - image)
+
+
+@needs_openvino
+def test_nobody_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO's own converter keeps a file of its use at home, and sends it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Engine(Blur(), FP32, "blur", worth=0)(noise(64, 64))
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_openvino
+def test_random_numbers_are_left_alone() -> None:
+    state = torch.random.get_rng_state()
+    image = torch.zeros(1, 3, 64, 64)
+    with warnings.catch_warnings():
+        Engine(Blur(), FP32, "blur", worth=0)(image)
+    assert torch.equal(torch.random.get_rng_state(), state)
