@@ -35,6 +35,7 @@ FLOORS = {
     "feedforward": 3,
     "methods": 4,
     "estimate": 5,
+    "auto": 5,
     "pipeline": 5,
     "regions": 5,
     "sources": 5,
@@ -61,6 +62,7 @@ SAME_FLOOR = {
     ("networks", "moments"),  # a prediction looks at them
     ("feedforward", "stylizer"),  # what a pass costs
     ("stylizer", "style"),  # a method encodes a Style
+    ("pipeline", "auto"),  # who does the work
     ("pipeline", "estimate"),  # the estimate comes before the work
     ("pipeline", "regions"),  # who paints where
     ("pipeline", "sources"),  # ... and in which style
@@ -72,7 +74,7 @@ SAME_FLOOR = {
 }
 """The exceptions: who may import whom on its own floor."""
 
-PARTS = ("media", "networks", "training", "evaluate", "convert", "studio")
+PARTS = ("cli", "media", "networks", "training", "evaluate", "convert", "studio")
 """Folders that are one thing in several files; ``methods`` is not: its files are strangers."""
 
 MAX_LINES = 300

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from impasto.cli import NO_FLAGS, main
+from impasto.cli import main
+from impasto.cli.paint import NO_FLAGS
 from impasto.config import flags, read_toml, validate
 from impasto.errors import BadInput, UnknownName
 from impasto.recipe import Recipe

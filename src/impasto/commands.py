@@ -13,6 +13,7 @@ from torch import Tensor
 from impasto.errors import unknown
 from impasto.media import image as media
 from impasto.methods import gatys, wct
+from impasto.methods.ghiasi import Ghiasi
 from impasto.networks.encoders import load_encoder
 from impasto.pipeline import (
     Interrupted,
@@ -27,7 +28,8 @@ from impasto.pipeline import (
 )
 from impasto.recipe import Recipe
 from impasto.runtime import runtime
-from impasto.style import check_encoder, open_style
+from impasto.sources import read_style
+from impasto.style import Style, check_encoder, gallery, named, open_style
 from impasto.stylizer import Step
 
 Event = Mapping[str, object]
@@ -57,6 +59,24 @@ def swatch(name: str, target: Path, size: int, seed: int, encoder: str, method: 
     torch.manual_seed(seed)
     pixels = TEXTURES[method](load_encoder(encoder), machine, style, size)
     media.write(pixels.float().cpu(), target)
+
+
+def like(source: str, encoder: str) -> list[tuple[str, float]]:
+    """The named styles with their distance to a style in the space of ghiasi, nearest first.
+
+    1 is as far as two styles of the gallery are from one another on average.
+    """
+    network = load_encoder(encoder)
+    method = Ghiasi.create(network, runtime(), Recipe())
+    names = list(gallery())
+    codes = [method.embedding(named(name)) for name in names]
+    style = read_style(source)
+    style = style if isinstance(style, Style) else Style.of(style.pixels, network, mask=style.alpha)
+    check_encoder([style], encoder)
+    whole = torch.cat(codes)
+    unit = torch.cdist(whole, whole).sum() / (len(names) * (len(names) - 1))
+    distances = torch.cdist(method.embedding(style), whole)[0] / unit
+    return sorted(zip(names, distances.tolist(), strict=True), key=lambda pair: pair[1])
 
 
 def stylize_file(

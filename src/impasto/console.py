@@ -109,7 +109,9 @@ def training_bar() -> Iterator[Callable[["TrainingProgress"], None]]:
         def show(progress: "TrainingProgress") -> None:
             bar.update(task, completed=progress.step, total=progress.steps)
             losses = "  ".join(map(partial(_loss, progress), progress.losses))
-            console.print(f"step {progress.step}, {progress.seconds:.0f} s: {losses}")
+            left = progress.seconds / progress.step * (progress.steps - progress.step)
+            done = f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s"
+            console.print(f"{done}, about {left:.0f} s to go: {losses}")
             for notice in progress.notices:
                 console.print(notice)
 

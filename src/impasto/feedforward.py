@@ -1,25 +1,20 @@
 """What the methods share that paint in one pass through a transformation network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from impasto import weights
+from impasto.engines import Engine
 from impasto.errors import UnknownName, unknown
 from impasto.media.image import fit, resize
-from impasto.runtime import Runtime
 from impasto.stylizer import Cost
 
 BYTES = 512.0
 """Memory that a pass holds per pixel."""
 
-Pass = Callable[[Tensor, Tensor | None], Tensor]
-"""A transformation network: (picture, row) -> picture."""
 
-
-def once(
-    network: Pass, image: Tensor, row: Tensor | None, scale: float, machine: Runtime
-) -> Tensor:
+def once(engine: Engine, image: Tensor, row: Tensor | None, scale: float) -> Tensor:
     """The picture painted at 1 / ``scale`` of its size and enlarged: strokes grow with ``scale``.
 
     image: (B, 3, H, W), [0, 1]; row: (1, row_size)  ->  (B, 3, H, W)
@@ -27,19 +22,11 @@ def once(
     height, width = image.shape[-2:]
     small = resize(image, fit(width, height, max(1, round(max(height, width) / scale))))
     rows = None if row is None else row.to(image.device).expand(len(image), -1)
-    with machine.autocast():
-        painted = network(machine.tensor(small), rows)
-    return resize(painted, (height, width))
+    return resize(engine(engine.runtime.tensor(small), rows), (height, width))
 
 
 def between(
-    network: Pass,
-    image: Tensor,
-    own: Tensor,
-    row: Tensor,
-    strength: float,
-    scale: float,
-    machine: Runtime,
+    engine: Engine, image: Tensor, own: Tensor, row: Tensor, strength: float, scale: float = 1.0
 ) -> Tensor:
     """The picture painted with a row between its ``own``, which gives it back, and the style's.
 
@@ -48,9 +35,9 @@ def between(
 
     image: (B, 3, H, W), [0, 1]; own, row: (1 or B, row_size)  ->  (B, 3, H, W), [0, 1]
     """
-    painted = once(network, image, own.lerp(row.to(own), strength), scale, machine)
+    painted = once(engine, image, own.lerp(row.to(own), strength), scale)
     if strength < 1:
-        painted = painted + (1 - strength) * (image - once(network, image, own, scale, machine))
+        painted = painted + (1 - strength) * (image - once(engine, image, own, scale))
     return painted.clamp(0, 1)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto import methods
+from impasto.auto import AUTO, choose
 from impasto.codes import Region, blend, coverage
 from impasto.errors import BadInput, OutOfMemory
 from impasto.estimate import Estimate, estimate, fitting, pace, peak_mb
@@ -85,11 +86,16 @@ def prepare(
     given = given or {}
     if not recipe.styles and not recipe.masks:
         raise BadInput("No style given: name one (impasto styles list) or give a picture or mask.")
-    check_controls(recipe)
+    if recipe.method != AUTO:
+        check_controls(recipe)
     encoder = load_encoder(recipe.encoder)
     machine = runtime(recipe.device, recipe.precision)
-    stylizer = methods.get(recipe.method).create(encoder, machine, recipe)
     styles, recolor = read_styles(recipe, encoder, photo, given)
+    if recipe.method == AUTO:
+        stylizer = choose(recipe, [*styles.values()], encoder, machine)
+        recipe = recipe.model_copy(update={"method": stylizer.name})
+    else:
+        stylizer = methods.get(recipe.method).create(encoder, machine, recipe)
     cost, notices = _cost(recipe, photo, stylizer)
     strength = stylizer.strength if recipe.strength is None else recipe.strength
     settled = recipe.model_copy(update={"size": cost.size, "strength": strength})

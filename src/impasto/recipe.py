@@ -88,7 +88,9 @@ class Recipe(BaseModel):
     photo: str = ""
     styles: tuple[StyleShare, ...] = ()
     masks: tuple[MaskShare, ...] = ()
-    method: Annotated[str, Field(description="Method of style transfer.")] = "gatys"
+    method: Annotated[
+        str, Field(description="Method of style transfer; auto: the fastest that looks good.")
+    ] = "auto"
     size: Annotated[
         int | None,
         Field(ge=1, le=100_000, description="Long side of the result, pixels [the photo's own]."),

@@ -14,6 +14,7 @@ import torch
 
 from impasto import weights
 from impasto.codes import Code, Region
+from impasto.engines import Engine
 from impasto.feedforward import between, one_pass, row_key, untrained
 from impasto.networks.encoders import Encoder
 from impasto.networks.painters import GALLERY, ManyStyles, load, many_styles
@@ -37,6 +38,7 @@ class Dumoulin(Stylizer):
         super().__init__()
         self.styles, self.key, self.runtime = tuple(styles), key, runtime
         self.painter = runtime.place(painter).requires_grad_(False).eval()
+        self.engine = Engine(self.painter.network, runtime, self.name)
 
     @classmethod
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Dumoulin":
@@ -69,8 +71,7 @@ class Dumoulin(Stylizer):
     ) -> Image:
         """Once through the network, twice below full strength.  (B, 3, H, W), [0, 1]  ->  same"""
         code, image, own = regions[0].code, self.runtime.tensor(content), self.painter.rows[-1:]
-        network, scale = self.painter.network, float(code["scale"])
-        painted = between(network, image, own, code["row"], strength, scale, self.runtime)
+        painted = between(self.engine, image, own, code["row"], strength, float(code["scale"]))
         return painted.to(content.device)
 
     def cost(self, height: int, width: int) -> Cost:

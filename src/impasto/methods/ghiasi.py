@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from impasto.codes import Code, Region, at
+from impasto.engines import Engine
 from impasto.feedforward import between, one_pass
 from impasto.moments import moments
 from impasto.networks.encoders import TAPS, Encoder
@@ -40,6 +41,7 @@ class Ghiasi(Stylizer):
         self.runtime = runtime
         self.encoder = runtime.place(encoder).requires_grad_(False).eval()
         self.painter = runtime.place(painter).requires_grad_(False).eval()
+        self.engine = Engine(self.painter.network, runtime, self.name)
 
     @classmethod
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Ghiasi":
@@ -52,13 +54,14 @@ class Ghiasi(Stylizer):
 
         A painting that lacks a size is taken at its nearest.
         """
-        device = self.runtime.device
-        return {
-            f"{size / scale:.0f}/embedding": self.painter.predictor(
-                {tap: m.to(device) for tap, m in style.at(size).items()}
-            ).cpu()
-            for size in SIZES
-        }
+        return {f"{size / scale:.0f}/embedding": self.embedding(style, size) for size in SIZES}
+
+    @torch.no_grad()
+    def embedding(self, style: Style, size: int = 512) -> Tensor:
+        """What the prediction makes of a style at a long side of ``size`` pixels.  ->  (1, 100)"""
+        looks = {tap: m.to(self.runtime.device) for tap, m in style.at(size).items()}
+        embedding: Tensor = self.painter.predictor(looks)
+        return embedding.cpu()
 
     @torch.no_grad()
     def paint(
@@ -69,9 +72,7 @@ class Ghiasi(Stylizer):
         embedding = at(regions[0].code, max(image.shape[-2:]))["embedding"].to(image.device)
         row = self.painter.head(embedding)
         own = self._own(image) if strength < 1 else row
-        network = self.painter.network
-        painted = between(network, image, own, row, strength, 1.0, self.runtime)
-        return painted.to(content.device)
+        return between(self.engine, image, own, row, strength).to(content.device)
 
     def _own(self, image: Image) -> Tensor:
         """The rows that give the pictures themselves back.  ->  (B, row_size)"""

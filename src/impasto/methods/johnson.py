@@ -14,12 +14,12 @@ import torch
 
 from impasto import weights
 from impasto.codes import Code, Region
+from impasto.engines import Engine
 from impasto.errors import MissingWeights
 from impasto.feedforward import once, one_pass, untrained
 from impasto.media.color import to_linear, to_srgb
 from impasto.networks.encoders import Encoder
 from impasto.networks.painters import load, one_style
-from impasto.networks.transformer import Transformer
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import Style
@@ -37,7 +37,7 @@ class Johnson(Stylizer):
     def __init__(self, styles: Sequence[str], runtime: Runtime) -> None:
         super().__init__()
         self.styles, self.runtime = tuple(styles), runtime
-        self.networks: dict[str, Transformer] = {}
+        self.engines: dict[str, Engine] = {}
 
     @classmethod
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Johnson":
@@ -76,15 +76,16 @@ class Johnson(Stylizer):
         light = (1 - strength) * to_linear(image)
         for name, share in zip(self.styles, code["shares"][0].tolist(), strict=True):
             if share:
-                painted = once(self._network(name), image, None, float(code["scale"]), self.runtime)
+                painted = once(self._engine(name), image, None, float(code["scale"]))
                 light = light + strength * share * to_linear(painted)
         return to_srgb(light.clamp(0, 1)).clamp(0, 1).to(content.device)
 
-    def _network(self, name: str) -> Transformer:
-        if name not in self.networks:
+    def _engine(self, name: str) -> Engine:
+        if name not in self.engines:
             network, _ = load(self.name, name, one_style)
-            self.networks[name] = self.runtime.place(network)
-        return self.networks[name]
+            placed = self.runtime.place(network)
+            self.engines[name] = Engine(placed, self.runtime, f"{self.name} {name}")
+        return self.engines[name]
 
     def cost(self, height: int, width: int) -> Cost:
         """One pass."""

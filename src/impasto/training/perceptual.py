@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from impasto import weights
 from impasto.losses import content_error, gram_error, total_variation
 from impasto.media.image import fit, read, resize
 from impasto.moments import gram
@@ -21,21 +22,21 @@ from impasto.networks.normalisation import Norm
 from impasto.runtime import Runtime
 from impasto.training.batches import Stage, StagedRecipe, current
 from impasto.training.decoders import PIXEL_VARIANCE
-from impasto.training.teachers import Eyes, Teachers
+from impasto.training.teachers import EXACT_FILE, SLIM_FILE, Eyes, Teachers
 
 Grams = Mapping[str, Tensor]
 """Gram matrix per tap, each (B, C, C)."""
 
-JudgeName = Literal["teacher", "slim", "compact", "vgg16", "vgg19"]
+JudgeName = Literal["auto", "teacher", "slim", "compact", "vgg16", "vgg19"]
 
 
 class PerceptualStage(Stage):
     """A stretch of the training, and through whose eyes its pictures are seen."""
 
     batch: int = Field(4, ge=1)
-    judge: JudgeName = "teacher"
-    """Exact VGG-19 to relu3_1 and the slim one beyond; the slim one alone, which takes a third of
-    the time; or an encoder."""
+    judge: JudgeName = "auto"
+    """teacher: exact VGG-19 to relu3_1 and the slim one beyond; slim: that alone, in a third of the
+    time; or an encoder. auto: the teacher where there is one, else vgg19, else compact."""
 
 
 class PerceptualRecipe(StagedRecipe):
@@ -61,6 +62,7 @@ class Critic(nn.Module):
     def __init__(self, recipe: PerceptualRecipe, judge: JudgeName, teacher: Path) -> None:
         super().__init__()
         self.recipe = recipe
+        judge = _there(teacher) if judge == "auto" else judge
         if judge in ("teacher", "slim"):
             teachers = Teachers(teacher)
             self.eyes: nn.Module = Eyes(teachers) if judge == "teacher" else teachers.slim
@@ -88,6 +90,14 @@ class Critic(nn.Module):
         for tap, weight in recipe.style.items():
             errors[f"style/{tap}"] = weight * gram_error(gram(seen[tap]), wanted[tap])
         return errors
+
+
+def _there(teacher: Path) -> JudgeName:
+    """The best judge that is on this machine."""
+    if (teacher / SLIM_FILE).is_file() and (teacher / EXACT_FILE).is_file():
+        return "teacher"
+    pulled = any((e.kind, e.name) == ("encoder", "vgg19") for e in weights.available())
+    return "vgg19" if pulled else "compact"
 
 
 class Critics:

@@ -1,15 +1,21 @@
 """A training recipe from its TOML file to a weights file with its card."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from impasto.errors import unknown
+from impasto import weights
+from impasto.errors import BadInput, unknown
 from impasto.files import replacing, writing
+from impasto.media.image import read
 from impasto.runtime import Runtime
+from impasto.style import SUFFIX, Style, gallery
 from impasto.training import adain, distributed, dumoulin, encoder, ghiasi, johnson, row, wct
 from impasto.training.job import Job, Trained
+from impasto.training.johnson import JohnsonRecipe
 from impasto.training.loop import Progress
+from impasto.training.row import RowRecipe
 
 KINDS: Mapping[str, Callable[[Job], Trained]] = {
     "encoder": encoder.trained,
@@ -50,4 +56,52 @@ def train_recipe(
     trained.save(path)
     with replacing(path.with_suffix(".md")) as file:
         file.write(trained.card.encode())
+    return path
+
+
+def learn_style(
+    method: str,
+    picture: Path,
+    *,
+    data: Path,
+    teacher: Path,
+    run: Path | None,
+    output: Path | None,
+    steps: int | None,
+    runtime: Runtime,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Path:
+    """Learn the style of a picture without a recipe, so that ``-s NAME`` knows it afterwards.
+
+    johnson gets a network of its own, dumoulin a row; both also get the style file that every
+    other method takes. output: by default in the user's folder of weights, or of styles.
+
+    Raises what ``train_recipe`` raises, BadPicture, BadInput for a name that is taken.
+    """
+    name, content = picture.stem, read(picture).pixels
+    styles = weights.user_folder().parent / "styles"
+    style_file = styles / f"{name}{SUFFIX}"
+    if gallery().get(name, style_file) != style_file:
+        raise BadInput(f"{name!r} is a style of the gallery: give the picture another name.")
+    kind, recipe = ("row", RowRecipe) if method == "dumoulin" else ("johnson", JohnsonRecipe)
+    settings: dict[str, Any] = {"kind": kind, "painting": str(picture.absolute())}
+    if steps:
+        settings["schedule"] = recipe.model_fields["schedule"].default.model_dump() | {
+            "steps": steps
+        }
+    # A folder for the picture, not for its name: another one must not go on from here.
+    key = hashlib.sha256(content.numpy().tobytes()).hexdigest()[:8]
+    folder = run or weights.cache_folder() / "runs" / f"{method}-{name}-{key}"
+    network = weights.user_folder() / weights.file_name("johnson", name)
+    path = train_recipe(
+        settings,
+        data=data,
+        teacher=teacher,
+        run=folder,
+        output=output or (style_file if kind == "row" else network),
+        runtime=runtime,
+        on_progress=on_progress,
+    )
+    if path == network and not style_file.exists():
+        Style.of(content, "compact", name).save(style_file)
     return path

@@ -1,0 +1,41 @@
+"""``--method auto``: the fastest method whose pictures hold up beside those of gatys."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from impasto import methods
+from impasto.errors import MissingWeights, UnknownName
+from impasto.networks.encoders import Encoder
+from impasto.recipe import Recipe
+from impasto.runtime import Runtime
+from impasto.style import Style
+from impasto.stylizer import Stylizer
+
+AUTO = "auto"
+
+ORDER = ("johnson", "dumoulin", "ghiasi", "adain", "gatys")
+"""Fast first; of the three that take any style the one with the better table (docs/auto.md)."""
+
+
+def choose(recipe: Recipe, styles: Sequence[Style], encoder: Encoder, machine: Runtime) -> Stylizer:
+    """The first method of ``ORDER`` that has learned the styles, the controls and its weights.
+
+    A network for each style serves one style at full strength: between two, or between photo and
+    style, dumoulin has a picture and johnson a double exposure. Quality ``best`` is gatys.
+    """
+    wanted = demanded(recipe)
+    for name in ORDER:
+        method = methods.get(name)
+        if name == "johnson" and (len(styles) > 1 or recipe.strength not in (None, 1.0)):
+            continue
+        with suppress(MissingWeights, UnknownName):
+            if wanted <= method.can.options and all(map(method.knows, styles)):
+                return method.create(encoder, machine, recipe)
+    return methods.get("gatys").create(encoder, machine, recipe)
+
+
+def demanded(recipe: Recipe) -> frozenset[str]:
+    """The settings of a Recipe that only some methods know; a lesser quality than best is none."""
+    options = frozenset[str]().union(*(methods.get(name).can.options for name in methods.names()))
+    given = {f for f in options if getattr(recipe, f) != Recipe.model_fields[f].default}
+    return frozenset(given - {"quality"} if recipe.quality != "best" else given)

@@ -1,0 +1,31 @@
+"""The command line: parse, call, print. Nothing heavy is imported before it is needed."""
+
+import click
+
+from impasto import __version__
+from impasto.cli.paint import mix, stylize
+from impasto.cli.styles import styles
+from impasto.cli.train import train
+from impasto.cli.weights import weights_group
+from impasto.shell import Impasto
+
+
+@click.group(cls=Impasto, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="impasto")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Cores to use [all].")
+def main(threads: int | None, **_: object) -> None:
+    """Repaint a picture in the style of another.
+
+    \b
+    impasto stylize photo.jpg -s starry-night
+    impasto styles list
+    """
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+for command in (stylize, mix, styles, weights_group, train):
+    main.add_command(command)
