@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from impasto.engines import Engine
 from impasto.losses import content_error, gram_error, total_variation
 from impasto.moments import gram
-from impasto.networks import encoders, normalisation, transformer
+from impasto.networks import encoders, narrow, normalisation, transformer
 from impasto.networks.encoders import TAPS, load_encoder
 from impasto.networks.transformer import EVERY, Transformer
 from impasto.runtime import Runtime, runtime
@@ -116,6 +116,7 @@ def make_plain() -> None:
 
     encoders.pad = transformer.pad = pad
     normalisation.InstanceNorm.forward = norm
+    narrow.NarrowConv.forward = nn.Conv2d.forward
 
 
 def prepared(name: str, way: str, size: int, machine: Runtime) -> Pass:

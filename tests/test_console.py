@@ -68,4 +68,4 @@ def test_bars_are_silent_where_there_is_no_terminal(capsys: pytest.CaptureFixtur
 def test_losses_of_a_training(capsys: pytest.CaptureFixture[str]) -> None:
     with training_bar() as show:
         show(Progress(step=50, steps=100, seconds=3.2, losses={"slim/relu1_1": 0.5}))
-    assert "step 50, 3 s: slim/relu1_1 0.500" in capsys.readouterr().out
+    assert "step 50 of 100, 3 s, about 3 s to go: slim/relu1_1 0.500" in capsys.readouterr().out

@@ -182,7 +182,7 @@ def test_every_style_is_encoded_once(folder: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Adain, "encode", count)
     mixed(3, "a.png", "b.png")
-    assert seen == ["a", "b"]
+    assert seen == ["a.png", "b.png"]
 
 
 # Files and events

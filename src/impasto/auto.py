@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from impasto import methods
-from impasto.errors import MissingWeights, UnknownName
+from impasto.errors import BadInput, MissingWeights, UnknownName
 from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
@@ -13,7 +13,7 @@ from impasto.stylizer import Stylizer
 
 AUTO = "auto"
 
-ORDER = ("johnson", "dumoulin", "ghiasi", "adain", "gatys")
+ORDER = ("johnson", "dumoulin", "ghiasi", "adain", "wct", "gatys")
 """Fast first; of the three that take any style the one with the better table (docs/auto.md)."""
 
 
@@ -22,6 +22,8 @@ def choose(recipe: Recipe, styles: Sequence[Style], encoder: Encoder, machine: R
 
     A network for each style serves one style at full strength: between two, or between photo and
     style, dumoulin has a picture and johnson a double exposure. Quality ``best`` is gatys.
+
+    Raises BadInput for controls of different methods at once.
     """
     wanted = demanded(recipe)
     for name in ORDER:
@@ -31,7 +33,8 @@ def choose(recipe: Recipe, styles: Sequence[Style], encoder: Encoder, machine: R
         with suppress(MissingWeights, UnknownName):
             if wanted <= method.can.options and all(map(method.knows, styles)):
                 return method.create(encoder, machine, recipe)
-    return methods.get("gatys").create(encoder, machine, recipe)
+    controls = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(wanted))
+    raise BadInput(f"No method has all of {controls}. Leave one out, or choose a --method.")
 
 
 def demanded(recipe: Recipe) -> frozenset[str]:

@@ -10,7 +10,11 @@ from impasto.cli.weights import weights_group
 from impasto.shell import Impasto
 
 
-@click.group(cls=Impasto, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Impasto,
+    commands=[stylize, mix, styles, weights_group, train],
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="impasto")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Cores to use [all].")
@@ -25,7 +29,3 @@ def main(threads: int | None, **_: object) -> None:
         import torch
 
         torch.set_num_threads(threads)
-
-
-for command in (stylize, mix, styles, weights_group, train):
-    main.add_command(command)

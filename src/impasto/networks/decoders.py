@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from impasto import weights
 from impasto.errors import DamagedWeights, MissingWeights, UnknownName, unknown
 from impasto.networks.encoders import TAPS, Encoder, Shape
+from impasto.networks.narrow import NarrowConv
 from impasto.networks.padding import pad
 
 
@@ -34,12 +35,12 @@ class Decoder(nn.Module):
         for name, outputs, inputs in reversed(layers):
             first, block = f"relu{name}" == tap, int(name[0])
             below = block - 1 if name.endswith("_1") else block
-            conv = nn.Conv2d(
+            last = name == "1_1"
+            conv = (NarrowConv if last else nn.Conv2d)(
                 inputs if first else _scaled(inputs, block, width),
                 _scaled(outputs, below, width),
                 3,
             )
-            last = name == "1_1"
             nn.init.kaiming_normal_(conv.weight, nonlinearity="linear" if last else "relu")
             if conv.bias is not None:
                 nn.init.zeros_(conv.bias)

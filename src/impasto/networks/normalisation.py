@@ -49,7 +49,7 @@ class InstanceNorm(Affine):
         """Picture by picture through batch norm, whose kernel is several times as fast."""
         if x.shape[2] * x.shape[3] == 1:  # a single position is its own mean
             return 0 * x * _spread(scale) + _spread(shift)
-        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             return _spread(scale) * F.instance_norm(x, eps=EPS) + _spread(shift)
         parts = zip(torch.split(x, 1), scale.unbind(), shift.unbind(), strict=True)
         return torch.cat([F.batch_norm(p, None, None, a, b, True, 0.0, EPS) for p, a, b in parts])

@@ -14,7 +14,7 @@ def pad(x: Tensor, margin: int = 1) -> Tensor:
     """
     if min(x.shape[-2:]) <= margin:
         return F.pad(x, (margin,) * 4, mode="replicate")
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return F.pad(x, (margin,) * 4, mode="reflect")
     result: Tensor = _Reflect.apply(x, margin)  # type: ignore[no-untyped-call]
     return result

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from impasto.networks.narrow import NarrowConv
 from impasto.networks.normalisation import Affine, Norm, normalisation
 from impasto.networks.padding import pad
 
@@ -72,7 +73,8 @@ class Transformer(nn.Module):
         self.row_size = 0
         self.convs, self.norms = nn.ModuleDict(), nn.ModuleDict()
         for layer in layers(width):
-            conv = nn.Conv2d(layer.inputs, layer.outputs, layer.kernel, layer.stride)
+            kind = NarrowConv if layer.name == "out" else nn.Conv2d
+            conv = kind(layer.inputs, layer.outputs, layer.kernel, layer.stride)
             nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
             self.convs[layer.name] = conv

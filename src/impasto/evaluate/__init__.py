@@ -1,0 +1,1 @@
+"""Measuring pictures: what a painting should not show."""
