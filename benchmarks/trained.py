@@ -11,6 +11,7 @@ teacher.
 """
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,7 +177,7 @@ def read_off(curve: list[tuple[float, float]], x: float) -> float:
     """The curve at x, straight between its points; at the ends the last point."""
     if x <= curve[0][0]:
         return curve[0][1]
-    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(curve):
         if x <= x1:
             return y0 + (y1 - y0) * (x - x0) / max(x1 - x0, 1e-9)
     return curve[-1][1]

@@ -33,8 +33,8 @@ from impasto.training.perceptual import (
     sampled,
 )
 
-STAGES = (PerceptualStage(until=500, size=192, batch=4),)
-SCHEDULE = Schedule(steps=800, lr=2e-3, warmup=20, cooldown=0.6, ema=0.99)
+STAGES = (PerceptualStage(until=600, size=160),)
+SCHEDULE = Schedule(steps=600, lr=1.5e-3, warmup=20, cooldown=0.7, ema=0.99, log_every=20)
 
 
 class OneStyleRecipe(PerceptualRecipe):

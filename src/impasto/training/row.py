@@ -29,8 +29,10 @@ class RowRecipe(OneStyleRecipe):
     kind: Literal["row"] = "row"
     encoder: Literal["compact", "vgg16", "vgg19"] = "compact"
     """The network whose moments the style file keeps for the other methods."""
-    stages: tuple[PerceptualStage, ...] = (PerceptualStage(until=400, size=192, batch=4),)
-    schedule: Schedule = Schedule(steps=400, lr=1e-2, warmup=10, cooldown=0.7, ema=0.97)
+    stages: tuple[PerceptualStage, ...] = (PerceptualStage(until=400, size=160),)
+    schedule: Schedule = Schedule(
+        steps=400, lr=1e-2, warmup=10, cooldown=0.7, ema=0.97, log_every=20
+    )
 
 
 class Row(nn.Module):
