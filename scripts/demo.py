@@ -13,7 +13,7 @@ from impasto.media.image import to_tensor, write
 from impasto.pipeline import figures, paint, prepare
 from impasto.recipe import Recipe
 
-METHODS = ("adain", "wct", "gatys")
+METHODS = ("johnson", "dumoulin", "ghiasi", "adain", "wct", "gatys")
 STYLES = ("starry-night", "great-wave", "composition-vii", "the-scream", "grande-jatte")
 COLUMNS = ("method", "style", "size", "seconds", "peak_mb", "style_error", "content_error")
 

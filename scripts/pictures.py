@@ -5,6 +5,8 @@ python scripts/pictures.py styles     every style on three photos      docs/pict
 python scripts/pictures.py strength   one style from 0 to 1            docs/pictures/strength.jpg
 python scripts/pictures.py instant    adain and wct                    docs/pictures/{adain,wct}.jpg
 python scripts/pictures.py masks      styles by mask, three methods    docs/pictures/masks.jpg
+python scripts/pictures.py methods    three styles by all methods      docs/pictures/methods.jpg
+python scripts/pictures.py trained    dumoulin and ghiasi, many styles docs/pictures/{dumoulin,ghiasi}.jpg
 python scripts/pictures.py mix        a grid between three styles      docs/pictures/mix.jpg
 """
 
@@ -62,13 +64,14 @@ def styles() -> None:
     photos = [sample(name) for name in PHOTOS]
     names = impasto.styles()
     for number in range(0, len(names), 6):
-        rows = [[painted(p, style) for p in photos] for style in names[number : number + 6]]
+        page = names[number : number + 6]
+        rows = [[painted(p, style, method="gatys") for p in photos] for style in page]
         save(rows, f"styles-{number // 6 + 1}.jpg")
 
 
 def strength() -> None:
     rows = [
-        [painted(sample(name), style, strength=level) for level in LEVELS]
+        [painted(sample(name), style, method="gatys", strength=level) for level in LEVELS]
         for name, style in (("astronaut", "the-scream"), ("coffee", "starry-night"))
     ]
     save(rows, "strength.jpg")
@@ -84,6 +87,26 @@ def instant() -> None:
         for name, style in (("astronaut", "starry-night"), ("coffee", "great-wave"))
     ]
     save(rows, "wct-strength.jpg", tile=SMALL)
+
+
+def methods() -> None:
+    """Two photos in three styles: the photo, then johnson, dumoulin, ghiasi, adain, wct, gatys."""
+    names = ("johnson", "dumoulin", "ghiasi", "adain", "wct", "gatys")
+    rows = [
+        [photo, *(painted(photo, style, method=name) for name in names)]
+        for style in STYLES[:3]
+        for photo in map(sample, PHOTOS[:2])
+    ]
+    save(rows, "methods.jpg", SMALL)
+
+
+def trained() -> None:
+    """Photos above, what each becomes in seven styles below; and dumoulin between two styles."""
+    photos = [sample(name) for name in (*PHOTOS, "rocket")]
+    styles = (*MORE_STYLES, "portrait-of-picasso")
+    for name in ("dumoulin", "ghiasi"):
+        rows = [[p, *(painted(p, s, method=name) for s in styles)] for p in photos]
+        save(rows, f"{name}.jpg", SMALL)
 
 
 def masks() -> None:
@@ -123,6 +146,8 @@ if __name__ == "__main__":
         "strength": strength,
         "instant": instant,
         "masks": masks,
+        "methods": methods,
+        "trained": trained,
         "mix": mix,
     }
     make[sys.argv[1]]()

@@ -15,6 +15,7 @@ from impasto import weights
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, Encoder, Shape
 from impasto.networks.painters import GALLERY, AnyStyle, ManyStyles
+from impasto.networks.predictors import MomentsPredictor
 from impasto.networks.transformer import Transformer
 from impasto.runtime import Runtime
 
@@ -57,7 +58,10 @@ def _decoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     painters = {
         ("johnson", "style"): (Transformer(0.125), small),
         ("dumoulin", GALLERY): (ManyStyles(1, 0.125), small | {"styles": ["style"]}),
-        ("ghiasi", "tiny"): (AnyStyle(TINY.channels, 0.125), small | {"channels": TINY.channels}),
+        ("ghiasi", "tiny"): (
+            AnyStyle(MomentsPredictor(TINY.channels), 0.125),
+            small | {"predictor": "moments", "channels": TINY.channels},
+        ),
     }
     for (kind, name), (painter, config) in painters.items():
         path = folder / "weights" / weights.file_name(kind, name)

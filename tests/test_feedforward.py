@@ -4,8 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
+from impasto.engines import Engine
 from impasto.feedforward import between, once, one_pass, row_key, untrained
 from impasto.media.image import resize
 from impasto.runtime import Runtime
@@ -14,21 +15,30 @@ from impasto.weights import Header
 CPU = Runtime(torch.device("cpu"), bf16=False)
 
 
-class Tint:
-    """Paints the picture in the colours of its row, darker or lighter; remembers what it saw."""
+class Tint(nn.Module):
+    """Paints the picture in the light of its row, or as a negative; remembers what it saw."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seen: list[Tensor] = []
 
-    def __call__(self, image: Tensor, rows: Tensor | None) -> Tensor:
+    def forward(self, image: Tensor, rows: Tensor | None = None) -> Tensor:
         self.seen.append(image)
         return 1 - image if rows is None else image * rows[:, :, None, None]
 
 
-def plain(image: Tensor, rows: Tensor | None) -> Tensor:
+class Plain(nn.Module):
     """Paints everything in the three numbers of its row."""
-    assert rows is not None
-    return rows[:, :, None, None].expand_as(image)
+
+    def forward(self, image: Tensor, rows: Tensor) -> Tensor:
+        return rows[:, :, None, None].expand_as(image)
+
+
+def engine(network: nn.Module) -> Engine:
+    return Engine(network, CPU, "toy")
+
+
+plain = engine(Plain())
 
 
 def grey(*values: float) -> Tensor:
@@ -41,14 +51,14 @@ def grey(*values: float) -> Tensor:
 
 def test_at_scale_one_the_network_sees_the_picture(photo: Tensor) -> None:
     network = Tint()
-    assert torch.equal(once(network, photo, None, 1.0, CPU), 1 - photo)
+    assert torch.equal(once(engine(network), photo, None, 1.0), 1 - photo)
     assert torch.equal(network.seen[0], photo)
 
 
 def test_at_scale_two_it_paints_at_half_the_size(photo: Tensor) -> None:
     """By hand: resized, painted, resized back."""
     network, row = Tint(), torch.tensor([[0.2, 0.5, 1.0]])
-    painted = once(network, photo, row, 2.0, CPU)
+    painted = once(engine(network), photo, row, 2.0)
     small = resize(photo, (24, 20))
     assert torch.equal(network.seen[0], small)
     expected = resize(small * torch.tensor([0.2, 0.5, 1.0])[:, None, None], (48, 40))
@@ -60,17 +70,17 @@ def test_at_scale_two_it_paints_at_half_the_size(photo: Tensor) -> None:
 def test_any_scale_gives_the_size_back(height: int, width: int, scale: float) -> None:
     """Strokes larger than the picture are painted on a pixel; smaller ones on a larger picture."""
     network = Tint()
-    painted = once(network, torch.rand(1, 3, height, width), None, scale, CPU)
+    painted = once(engine(network), torch.rand(1, 3, height, width), None, scale)
     assert painted.shape == (1, 3, height, width)
-    assert 0 <= painted.min() and painted.max() <= 1
+    assert painted.min() >= 0 and painted.max() <= 1
     assert max(network.seen[0].shape[-2:]) == max(1, round(max(height, width) / scale))
 
 
 def test_a_row_is_for_all_pictures_or_each_has_its_own(photo: Tensor) -> None:
     photos = torch.cat([photo, photo])
     one, each = grey(0.5), grey(0.5, 0.25)
-    torch.testing.assert_close(once(plain, photos, one, 1.0, CPU), torch.full_like(photos, 0.5))
-    assert once(plain, photos, each, 1.0, CPU)[:, 0, 0, 0].tolist() == [0.5, 0.25]
+    torch.testing.assert_close(once(plain, photos, one, 1.0), torch.full_like(photos, 0.5))
+    assert once(plain, photos, each, 1.0)[:, 0, 0, 0].tolist() == [0.5, 0.25]
 
 
 # --- between photo and style ---
@@ -80,7 +90,7 @@ def test_a_row_is_for_all_pictures_or_each_has_its_own(photo: Tensor) -> None:
 @pytest.mark.parametrize("scale", [1.0, 2.0])
 def test_between_is_even(photo: Tensor, strength: float, scale: float) -> None:
     """Where the network is linear in its row: so much of the one, so much of the other."""
-    painted = between(plain, photo, grey(0.3), grey(0.9), strength, scale, CPU)
+    painted = between(plain, photo, grey(0.3), grey(0.9), strength, scale)
     torch.testing.assert_close(painted, strength * 0.9 + (1 - strength) * photo)
 
 
@@ -89,16 +99,16 @@ def test_what_the_own_row_does_not_give_back_is_added(photo: Tensor) -> None:
     own, row = grey(0.5), grey(0.0)
     network = Tint()
     for strength in (0.1, 0.5, 0.9):
-        painted = between(network, photo, own, row, strength, 1.0, CPU)
+        painted = between(engine(network), photo, own, row, strength, 1.0)
         expected = photo * 0.5 * (1 - strength) + (1 - strength) * 0.5 * photo
         torch.testing.assert_close(painted, expected)
-    near = between(network, photo, own, row, 1e-4, 1.0, CPU)
+    near = between(engine(network), photo, own, row, 1e-4, 1.0)
     torch.testing.assert_close(near, photo, atol=1e-3, rtol=0)
 
 
 def test_full_strength_is_one_pass(photo: Tensor) -> None:
     network = Tint()
-    painted = between(network, photo, grey(0.1), grey(0.5), 1.0, 1.0, CPU)
+    painted = between(engine(network), photo, grey(0.1), grey(0.5), 1.0, 1.0)
     torch.testing.assert_close(painted, photo * 0.5)
     assert len(network.seen) == 1
 
@@ -106,9 +116,9 @@ def test_full_strength_is_one_pass(photo: Tensor) -> None:
 def test_every_picture_has_its_own_way(photo: Tensor) -> None:
     """From its own row to the same style."""
     photos = torch.cat([photo, 1 - photo])
-    together = between(plain, photos, grey(0.2, 0.6), grey(0.9), 0.5, 1.0, CPU)
+    together = between(plain, photos, grey(0.2, 0.6), grey(0.9), 0.5, 1.0)
     for i, value in enumerate((0.2, 0.6)):
-        alone = between(plain, photos[i : i + 1], grey(value), grey(0.9), 0.5, 1.0, CPU)
+        alone = between(plain, photos[i : i + 1], grey(value), grey(0.9), 0.5, 1.0)
         torch.testing.assert_close(together[i : i + 1], alone)
 
 
@@ -116,14 +126,14 @@ def test_every_picture_has_its_own_way(photo: Tensor) -> None:
 @settings(max_examples=40, deadline=None)
 def test_it_stays_a_picture(strength: float, own: float, row: float) -> None:
     photo = torch.rand(1, 3, 4, 5)
-    painted = between(Tint(), photo, grey(own), grey(row), strength, 1.0, CPU)
-    assert 0 <= painted.min() and painted.max() <= 1
+    painted = between(engine(Tint()), photo, grey(own), grey(row), strength, 1.0)
+    assert painted.min() >= 0 and painted.max() <= 1
 
 
 def test_rows_may_come_in_another_precision(photo: Tensor) -> None:
     """A code is float32, weights are what they are on the machine."""
     row = grey(0.9).double()
-    painted = between(plain, photo, grey(0.3), row, 0.5, 1.0, CPU)
+    painted = between(plain, photo, grey(0.3), row, 0.5)
     assert painted.dtype == torch.float32
 
 

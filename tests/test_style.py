@@ -1,5 +1,6 @@
 """Style: what is remembered of a picture, mixed, stored and read back without loss that counts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,57 @@ def test_save_and_load(encoder: Encoder, tmp_path: Path) -> None:
         for tap, m in taps.items():
             torch.testing.assert_close(loaded.moments[size][tap].mean, m.mean, rtol=1e-3, atol=1e-4)
             assert loaded.moments[size][tap].second.dtype == torch.float32
+
+
+KEY = "dumoulin-gallery/0123456789ab"
+
+
+def learned(encoder: Encoder) -> Style:
+    """A style with the rows of two networks."""
+    rows = {KEY: torch.randn(1, 40), "other-mine/ba9876543210": torch.randn(7)}
+    return replace(Style.of(torch.rand(1, 3, 40, 40), encoder, "mine"), learned=rows)
+
+
+def test_what_was_learned_survives(encoder: Encoder, tmp_path: Path) -> None:
+    """Bit for bit: a row is no statistic that may be rounded."""
+    style = learned(encoder)
+    style.save(tmp_path / f"a{SUFFIX}")
+    loaded = Style.load(tmp_path / f"a{SUFFIX}")
+    assert loaded.learned.keys() == style.learned.keys()
+    assert all(torch.equal(loaded.learned[key], row) for key, row in style.learned.items())
+    loaded.save(tmp_path / f"b{SUFFIX}")
+    assert torch.equal(Style.load(tmp_path / f"b{SUFFIX}").learned[KEY], style.learned[KEY])
+
+
+def test_what_was_learned_leaves_the_moments_alone(encoder: Encoder, tmp_path: Path) -> None:
+    """Other methods take the file as if there were no rows in it."""
+    style = learned(encoder)
+    style.save(tmp_path / f"rows{SUFFIX}")
+    replace(style, learned={}).save(tmp_path / f"none{SUFFIX}")
+    rows, none = (Style.load(tmp_path / f"{name}{SUFFIX}") for name in ("rows", "none"))
+    assert none.learned == {}
+    assert rows.moments.keys() == none.moments.keys() == {128}
+    for tap in TAPS:
+        for a, b in zip(rows.moments[128][tap], none.moments[128][tap], strict=True):
+            assert torch.equal(a, b)
+    assert (rows.name, rows.encoder, rows.about) == (none.name, none.encoder, none.about)
+
+
+def test_what_was_learned_is_of_one_painting(encoder: Encoder) -> None:
+    """It stays with more facts; the average of two paintings has no row that was ever learned."""
+    style = learned(encoder)
+    assert style.with_facts({"title": "a"}).learned is style.learned
+    assert Style.mean([style, style]).learned == {}
+
+
+@pytest.mark.xfail(reason="only moments are looked at", strict=True)
+def test_what_was_learned_is_finite(encoder: Encoder, tmp_path: Path) -> None:
+    """Or it would paint what is no picture, without a word."""
+    replace(learned(encoder), learned={KEY: torch.tensor([1.0, torch.nan])}).save(
+        tmp_path / f"a{SUFFIX}"
+    )
+    with pytest.raises(DamagedWeights):
+        Style.load(tmp_path / f"a{SUFFIX}")
 
 
 def test_covariances_survive(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from impasto import weights
 from impasto.codes import blend
+from impasto.engines import Engine
 from impasto.errors import MissingWeights, UnknownName
 from impasto.feedforward import once
 from impasto.methods.dumoulin import Dumoulin
@@ -120,7 +121,7 @@ def test_twice_the_strokes_is_half_the_size(
     method: Dumoulin, painter: ManyStyles, photo: Tensor, machine: Runtime
 ) -> None:
     painted = method.stylize(photo, method.encode(style("great-wave"), 2.0))
-    expected = once(painter.network, photo, painter.rows[:1], 2.0, machine)
+    expected = once(Engine(painter.network, machine, "many"), photo, painter.rows[:1], 2.0)
     torch.testing.assert_close(painted, expected, atol=1e-5, rtol=1e-5)
     assert far(painted, painter.paint(photo, painter.rows[0])) > 1e-3
 

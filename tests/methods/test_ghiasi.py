@@ -14,7 +14,7 @@ from impasto.methods.ghiasi import Ghiasi
 from impasto.moments import moments
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.networks.painters import AnyStyle
-from impasto.networks.predictors import EMBEDDING
+from impasto.networks.predictors import EMBEDDING, MomentsPredictor
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style
@@ -23,7 +23,7 @@ from impasto.style import SIZES, Style
 @pytest.fixture
 def painter(home: Path, encoder: Encoder) -> AnyStyle:
     """A network in whose rows the embedding counts, put into the store for the tiny encoder."""
-    network = AnyStyle(encoder.shape.channels, 0.125).requires_grad_(False).eval()
+    network = AnyStyle(MomentsPredictor(encoder.shape.channels), 0.125).requires_grad_(False).eval()
     network.head.linear.weight *= 5
     config = {"width": 0.125, "norm": "instance", "channels": list(encoder.shape.channels)}
     path = home / weights.file_name("ghiasi", "tiny")

@@ -4,7 +4,7 @@ Dumoulin et al. 2016, arXiv:1610.07629, section 2.2: a table with a row for ever
 al. 2017, arXiv:1705.06830, section 2: a network that predicts the row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from impasto import weights
 from impasto.errors import DamagedWeights
 from impasto.moments import TapMoments
+from impasto.networks.inception import InceptionPredictor
 from impasto.networks.normalisation import Norm
 from impasto.networks.predictors import Head, MomentsPredictor
 from impasto.networks.transformer import EVERY, EXPANSION, Transformer
@@ -44,22 +45,20 @@ class ManyStyles(Painter):
 
 
 class AnyStyle(Painter):
-    """One network and the prediction of its rows from the moments of a painting.
+    """One network and the prediction of its rows from a painting."""
 
-    channels: of the encoder's five taps
-    """
-
-    def __init__(
-        self, channels: Sequence[int], width: float = 0.5, norm: Norm = "instance"
-    ) -> None:
+    def __init__(self, predictor: nn.Module, width: float = 0.5, norm: Norm = "instance") -> None:
         super().__init__()
         self.network = Transformer(width, norm, EXPANSION)
-        self.predictor = MomentsPredictor(channels)
+        self.predictor = predictor
         self.head = Head(self.network.neutral())
 
-    def forward(self, image: Tensor, looks: TapMoments) -> Tensor:
-        """Every picture of the batch in the style of its painting.  (B, 3, H, W), moments of B"""
-        return self.network(image, self.head(self.predictor(looks)))  # type: ignore[no-any-return]
+    def forward(self, image: Tensor, seen: TapMoments | Tensor) -> Tensor:
+        """Every picture of the batch in the style of its painting.
+
+        image: (B, 3, H, W); seen: what the predictor takes, moments or pictures of B paintings
+        """
+        return self.network(image, self.head(self.predictor(seen)))  # type: ignore[no-any-return]
 
 
 def one_style(header: weights.Header) -> Transformer:
@@ -76,7 +75,11 @@ def many_styles(header: weights.Header) -> ManyStyles:
 def any_style(header: weights.Header) -> AnyStyle:
     """The network of Ghiasi et al. that a header describes, without its weights."""
     config = header.config
-    return AnyStyle(config["channels"], config["width"], config["norm"])
+    predictors: Mapping[str, Callable[[], nn.Module]] = {
+        "moments": lambda: MomentsPredictor(config["channels"]),
+        "inception": InceptionPredictor,
+    }
+    return AnyStyle(predictors[config["predictor"]](), config["width"], config["norm"])
 
 
 Network = TypeVar("Network", bound=nn.Module)

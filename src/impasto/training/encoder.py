@@ -24,7 +24,7 @@ from impasto.training.distill import (
     distillation_losses,
     disturb,
 )
-from impasto.training.job import Job, Trained, written
+from impasto.training.job import SHEET, Job, Trained, written
 from impasto.training.loop import train
 from impasto.training.teachers import Teachers
 
@@ -135,7 +135,7 @@ def trained(job: Job) -> Trained:
     task = EncoderTask(recipe, job.data, job.teacher, job.runtime)
     student = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
     network = finished(student, task)
-    sheet = job.run / "judged.png"
+    sheet = job.run / SHEET
     metrics = {
         "r2": judge.r2(student, task.teachers, job.data, job.runtime),
         **judge.judge(network, task.teachers.slim, gallery, job.runtime, sheet),

@@ -14,27 +14,42 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from impasto.config import validate
-from impasto.methods.ghiasi import Ghiasi
+from impasto.errors import MissingWeights
 from impasto.moments import TapMoments, moments
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
+from impasto.networks.inception import InceptionPredictor, load_inception
 from impasto.networks.painters import AnyStyle
+from impasto.networks.predictors import MomentsPredictor
 from impasto.runtime import Runtime
 from impasto.training import judge
 from impasto.training.adain import recolored
 from impasto.training.batches import Batches
 from impasto.training.data import Crops, shown, training_files
-from impasto.training.job import Job, Trained, any_style, written
+from impasto.training.job import Job, Trained, written
 from impasto.training.loop import Stateless, train
-from impasto.training.perceptual import Critics, PerceptualRecipe, means, measured, rebuilt, sampled
+from impasto.training.perceptual import (
+    Critics,
+    PerceptualRecipe,
+    means,
+    measured,
+    painted,
+    painting,
+    rebuilt,
+    sampled,
+)
+
+Seen = TapMoments | Tensor
 
 
 class GhiasiRecipe(PerceptualRecipe):
     """How a network for any style is trained."""
 
     kind: Literal["ghiasi"] = "ghiasi"
+    predictor: Literal["moments", "inception"] = "moments"
+    """moments: of the encoder, which a Style keeps; inception: the paper's, which sees pixels."""
     encoder: Literal["compact", "vgg16", "vgg19"] = "compact"
     """The network whose moments the prediction looks at."""
     size: int = Field(192, ge=32)
@@ -53,9 +68,7 @@ class GhiasiTask(Stateless):
         self.critics = Critics(recipe, teacher, runtime)
         self.encoder = runtime.place(load_encoder(recipe.encoder))
         torch.manual_seed(recipe.schedule.seed)
-        self.module = runtime.place(
-            AnyStyle(self.encoder.shape.channels, recipe.width, recipe.norm)
-        )
+        self.module = runtime.place(AnyStyle(self._predictor(), recipe.width, recipe.norm))
         seed = recipe.schedule.seed
         self.photos = training_files(data / "photos")
         self.paintings = training_files(data / "paintings")
@@ -64,9 +77,25 @@ class GhiasiTask(Stateless):
         self.styles = Batches(
             self.paintings, recipe, seed + 1, runtime, size=size, closest=closest, fewer=1
         )
-        source = Crops(self.paintings, recipe.size, seed + 2, recipe.closest)
-        first = [runtime.tensor(recolored(source[index][None])) for index in range(256)]
-        self.module.predictor.measure(joined([look(self.encoder, image) for image in first]))
+        if isinstance(self.module.predictor, MomentsPredictor):
+            source = Crops(self.paintings, recipe.size, seed + 2, recipe.closest)
+            first = [runtime.tensor(recolored(source[index][None])) for index in range(256)]
+            self.module.predictor.measure(joined([look(self.encoder, image) for image in first]))
+
+    def _predictor(self) -> nn.Module:
+        if self.recipe.predictor == "moments":
+            return MomentsPredictor(self.encoder.shape.channels)
+        try:
+            return load_inception()
+        except MissingWeights:
+            return InceptionPredictor()
+
+    @torch.no_grad()
+    def seen(self, *paintings: Tensor) -> Seen:
+        """What the prediction sees of paintings: their moments, or the pictures themselves."""
+        if self.recipe.predictor == "inception":
+            return torch.cat(paintings)
+        return joined([look(self.encoder, images) for images in paintings])
 
     @property
     def unreadable(self) -> set[str]:
@@ -79,14 +108,12 @@ class GhiasiTask(Stateless):
         paintings = recolored(self.styles.at(number))
         critic = self.critics.at(number)
         with self.runtime.autocast():
-            with torch.no_grad():
-                looks = joined([look(self.encoder, x) for x in (photos[:1], paintings)])
             parts = [critic.grams(x) for x in (photos[:1], paintings)]
             wanted = {tap: torch.cat([grams[tap] for grams in parts]) for tap in parts[0]}
-            painted = self.module(photos, looks)
-            errors = critic.errors(painted, photos, wanted)
+            results = self.module(photos, self.seen(photos[:1], paintings))
+            errors = critic.errors(results, photos, wanted)
         same = torch.arange(len(photos), device=photos.device) == 0
-        errors["identity"] = self.recipe.identity * same * rebuilt(painted, photos)
+        errors["identity"] = self.recipe.identity * same * rebuilt(results, photos)
         return means(errors)
 
     @torch.no_grad()
@@ -94,8 +121,8 @@ class GhiasiTask(Stateless):
         """Photos and paintings that were held out, all with all.  ->  (N, 3, S, S)"""
         photos = self.runtime.tensor(shown(self.data / "photos", 256, 4))
         paintings = self.runtime.tensor(shown(self.data / "paintings", 256, 5))
-        looks = [look(self.encoder, image) for image in torch.split(paintings, 1)]
-        rows = [module.head(module.predictor(seen)) for seen in looks]
+        seen = [self.seen(image) for image in torch.split(paintings, 1)]
+        rows = [module.head(module.predictor(one)) for one in seen]
         ways = [partial(module.paint, row=row[0]) for row in rows]
         return sampled(photos, ways)
 
@@ -120,21 +147,33 @@ def trained(job: Job) -> Trained:
     gallery = judge.gallery_files(job.data / "gallery")
     task = GhiasiTask(recipe, job.data, job.teacher, job.runtime)
     painter = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
-    method = Ghiasi(task.encoder, painter, job.runtime)
-    paint = any_style(method, task.encoder, gallery)
-    metrics = job.judged(paint, gallery, task.critics.last)
-    channels = list(task.encoder.shape.channels)
-    config = {"width": recipe.width, "norm": recipe.norm, "channels": channels}
+    with torch.no_grad():
+        seen = [task.seen(job.runtime.tensor(painting(path, judge.SIZE))) for path in gallery]
+        rows = [painter.head(painter.predictor(one)) for one in seen]
+    metrics = job.judged(
+        lambda photo, number: painted(painter.network, job.runtime, photo, rows[number]),
+        gallery,
+        task.critics.last,
+    )
+    config = {
+        "width": recipe.width,
+        "norm": recipe.norm,
+        "predictor": recipe.predictor,
+        "channels": list(task.encoder.shape.channels),
+    }
+    name = recipe.encoder if recipe.predictor == "moments" else recipe.predictor
     text = card(recipe, metrics, len(task.photos), len(task.paintings))
-    return written(painter, recipe, "ghiasi", recipe.encoder, config, metrics, text)
+    return written(painter, recipe, "ghiasi", name, config, metrics, text)
 
 
 def card(recipe: GhiasiRecipe, metrics: Mapping[str, float], photos: int, paintings: int) -> str:
     """The model card, in Markdown."""
+    moments = recipe.predictor == "moments"
+    source = f"the moments of the encoder `{recipe.encoder}`" if moments else "Inception-v3"
     return f"""# Ghiasi: any style, predicted
 
 A transformation network of width {recipe.width:g} and a prediction of its scales and shifts from
-the moments of the encoder `{recipe.encoder}`, by way of an embedding of 100 numbers; trained by
+{source}, by way of an embedding of 100 numbers; trained by
 `impasto train recipes/ghiasi.toml` from random weights on {photos:,} photos and {paintings:,}
 paintings. Licence: MIT. Use: style transfer in one pass (Ghiasi et al. 2017).
 

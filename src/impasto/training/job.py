@@ -17,6 +17,9 @@ from impasto.stylizer import Stylizer
 from impasto.training import judge
 from impasto.training.loop import Progress
 
+SHEET = "judged.png"
+"""What a network paints, in the folder of its run; goes with its card."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -33,7 +36,7 @@ class Job:
         self, paint: judge.Paint, paintings: Sequence[Path], eyes: judge.Eyes
     ) -> dict[str, float]:
         """``judge.judge_painter``, its sheet beside the checkpoint."""
-        return judge.judge_painter(paint, paintings, eyes, self.runtime, self.run / "judged.png")
+        return judge.judge_painter(paint, paintings, eyes, self.runtime, self.run / SHEET)
 
 
 @dataclass(frozen=True)

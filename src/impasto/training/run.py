@@ -5,14 +5,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from impasto import weights
 from impasto.errors import BadInput, unknown
 from impasto.files import replacing, writing
-from impasto.media.image import read
+from impasto.media.image import fit, read, resize, write
 from impasto.runtime import Runtime
 from impasto.style import SUFFIX, Style, gallery
 from impasto.training import adain, distributed, dumoulin, encoder, ghiasi, johnson, row, wct
-from impasto.training.job import Job, Trained
+from impasto.training.job import SHEET, Job, Trained
 from impasto.training.johnson import JohnsonRecipe
 from impasto.training.loop import Progress
 from impasto.training.row import RowRecipe
@@ -54,9 +56,18 @@ def train_recipe(
     with distributed.joined(runtime.device):
         trained = KINDS[kind](Job(settings, data, teacher, run, runtime, on_progress))
     trained.save(path)
+    card, sheet = trained.card, path.with_suffix(".jpg")
+    if (run / SHEET).is_file():
+        write(_small(read(run / SHEET).pixels), sheet)
+        card += f"\n![What it paints]({sheet.name})\n"
     with replacing(path.with_suffix(".md")) as file:
-        file.write(trained.card.encode())
+        file.write(card.encode())
     return path
+
+
+def _small(sheet: Tensor) -> Tensor:
+    height, width = sheet.shape[-2:]
+    return resize(sheet, fit(width, height, min(1200, max(height, width))))
 
 
 def learn_style(

@@ -24,7 +24,7 @@ from impasto.training.batches import Batches, crops
 from impasto.training.data import shown, training_files
 from impasto.training.decoders import DecoderRecipe, pixel_error, psnr, solved
 from impasto.training.distill import relative_error
-from impasto.training.job import Job, Trained, written
+from impasto.training.job import SHEET, Job, Trained, written
 from impasto.training.loop import Stateless, train
 from impasto.transforms import Whitening, roots, whitened_and_colored
 
@@ -147,7 +147,7 @@ def trained(job: Job) -> Trained:
     recipe = validate(WctRecipe, job.settings)
     task = WctTask(recipe, job.data, job.runtime)
     decoders = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
-    sheet = job.run / "rebuilt.png"
+    sheet = job.run / SHEET
     metrics = {"psnr": reconstruction(decoders, task.encoder, job.data, job.runtime, sheet)}
     config = {"encoder": recipe.encoder, "width": recipe.width}
     text = card(recipe, metrics, len(task.paths))
