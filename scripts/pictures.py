@@ -6,7 +6,7 @@ python scripts/pictures.py strength   one style from 0 to 1            docs/pict
 python scripts/pictures.py instant    adain and wct                    docs/pictures/{adain,wct}.jpg
 python scripts/pictures.py masks      styles by mask, three methods    docs/pictures/masks.jpg
 python scripts/pictures.py methods    three styles by all methods      docs/pictures/methods.jpg
-python scripts/pictures.py trained    dumoulin and ghiasi, many styles docs/pictures/{dumoulin,ghiasi}.jpg
+python scripts/pictures.py trained    dumoulin and ghiasi    docs/pictures/{dumoulin,ghiasi}.jpg
 python scripts/pictures.py mix        a grid between three styles      docs/pictures/mix.jpg
 """
 

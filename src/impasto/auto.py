@@ -14,7 +14,7 @@ from impasto.stylizer import Stylizer
 AUTO = "auto"
 
 ORDER = ("johnson", "dumoulin", "ghiasi", "adain", "wct", "gatys")
-"""Fast first; of the three that take any style the one with the better table (docs/auto.md)."""
+"""Fast first; of the three that take any style the one with the better table (docs/controls.md)."""
 
 
 def choose(recipe: Recipe, styles: Sequence[Style], encoder: Encoder, machine: Runtime) -> Stylizer:
