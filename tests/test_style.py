@@ -221,7 +221,6 @@ def test_what_was_learned_is_of_one_painting(encoder: Encoder) -> None:
     assert Style.mean([style, style]).learned == {}
 
 
-@pytest.mark.xfail(reason="only moments are looked at", strict=True)
 def test_what_was_learned_is_finite(encoder: Encoder, tmp_path: Path) -> None:
     """Or it would paint what is no picture, without a word."""
     replace(learned(encoder), learned={KEY: torch.tensor([1.0, torch.nan])}).save(

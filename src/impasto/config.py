@@ -1,7 +1,7 @@
 """Settings models to and from flags and TOML; what is wrong becomes one line for people."""
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -32,9 +32,9 @@ def _explain(model: type[BaseModel], error: ValidationError) -> BadInput:
     first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return unknown("setting", where, _field_names(model, first["loc"]))
+        return unknown("setting", where, _fields(model, first["loc"]))
     if first["type"] == "literal_error":
-        field = model.model_fields.get(where)
+        field = _fields(model, first["loc"]).get(str(first["loc"][-1]))
         return unknown(where, str(first["input"]), _choices(field.annotation) if field else ())
     if first["type"] == "missing":
         return BadInput(f"Setting {where!r} is required.")
@@ -42,8 +42,8 @@ def _explain(model: type[BaseModel], error: ValidationError) -> BadInput:
     return BadInput(f"Setting {where!r} is {first['input']!r}: {message[0].lower()}{message[1:]}.")
 
 
-def _field_names(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:
-    """The fields of the (nested) model in which the unknown key stood."""
+def _fields(model: type[BaseModel], location: tuple[int | str, ...]) -> Mapping[str, FieldInfo]:
+    """The fields of the (nested) model in which the complaint arose."""
     for part in location[:-1]:
         field = model.model_fields.get(str(part))
         inner = _flatten(field.annotation) if field else []

@@ -123,6 +123,8 @@ class Style:
         if header.kind != "style":
             raise BadInput(f"{str(path)!r} holds weights of kind {header.kind!r}, not a style.")
         try:
+            if not all(tensor.isfinite().all() for tensor in tensors.values()):
+                raise ValueError("its numbers are not all finite")
             learned = {key: t for key, t in tensors.items() if key.startswith(LEARNED)}
             parts = _read_moments({k: t for k, t in tensors.items() if k not in learned})
             encoder = str(header.config["encoder"])

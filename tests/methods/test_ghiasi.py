@@ -25,7 +25,8 @@ def painter(home: Path, encoder: Encoder) -> AnyStyle:
     """A network in whose rows the embedding counts, put into the store for the tiny encoder."""
     network = AnyStyle(MomentsPredictor(encoder.shape.channels), 0.125).requires_grad_(False).eval()
     network.head.linear.weight *= 5
-    config = {"width": 0.125, "norm": "instance", "channels": list(encoder.shape.channels)}
+    config = {"width": 0.125, "norm": "instance", "predictor": "moments"}
+    config |= {"channels": list(encoder.shape.channels)}
     path = home / weights.file_name("ghiasi", "tiny")
     weights.write(path, network.state_dict(), weights.Header("ghiasi", "tiny", config))
     return network

@@ -111,18 +111,7 @@ def test_the_beginning_of_a_row() -> None:
     assert mean.unique().tolist() == [1.5] and not mean.requires_grad
 
 
-NORMS = [
-    "instance",
-    *(
-        pytest.param(
-            norm, marks=pytest.mark.xfail(reason="takes it for instance norm", strict=True)
-        )
-        for norm in ("batch", "frn")
-    ),
-]
-
-
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", ["instance", "batch", "frn"])
 def test_one_style_paints_what_many_paint_with_its_row(norm: Norm, photo: Tensor) -> None:
     painter = varied(norm=norm)
     for row in painter.rows:

@@ -198,7 +198,6 @@ def test_the_key_names_the_network(learned: Path) -> None:
 # --- bad input ---
 
 
-@pytest.mark.xfail(reason="goes on in the old network, under the name of the new one", strict=True)
 def test_a_checkpoint_of_another_network(
     pictures: Path, tmp_path: Path, machine: Runtime, many: ManyStyles, compact: Path
 ) -> None:
@@ -235,7 +234,6 @@ def test_a_key_that_is_misspelt() -> None:
         validate(RowRecipe, {})
 
 
-@pytest.mark.xfail(reason="accepted, and then it is the network's own that counts", strict=True)
 @pytest.mark.parametrize("change", [{"width": 1.0}, {"norm": "frn"}])
 def test_width_and_norm_are_those_of_the_network(change: dict[str, object]) -> None:
     """A setting that does nothing is not to be set."""

@@ -109,21 +109,27 @@ def drawn(kinds: int, count: int) -> Tensor:
 def trained(job: Job) -> Trained:
     """Train the network of all styles, and judge it in six of them."""
     recipe = validate(DumoulinRecipe, job.settings)
-    gallery = judge.gallery_files(job.data / "gallery")
+    judged = [name for name in judge.STYLES if name in recipe.styles] or recipe.styles[:1]
+    gallery = [job.data / "gallery" / f"{name}.jpg" for name in judged]
     task = DumoulinTask(recipe, job.data, job.teacher, job.runtime)
     painter = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
     labels = [recipe.styles.index(path.stem) for path in gallery]
     metrics = job.judged(
         lambda photo, number: painted(painter, job.runtime, photo, torch.tensor([labels[number]])),
         gallery,
-        task.critics.last,
+        task.critics.last.eyes,
     )
-    config = {"width": recipe.width, "norm": recipe.norm, "styles": list(recipe.styles)}
-    text = card(recipe, metrics, len(task.photos))
+    config = {
+        "width": recipe.width,
+        "norm": recipe.norm,
+        "judge": task.critics.last.judge,
+        "styles": list(recipe.styles),
+    }
+    text = card(recipe, metrics, len(task.photos), len(gallery))
     return written(painter, recipe, "dumoulin", GALLERY, config, metrics, text)
 
 
-def card(recipe: DumoulinRecipe, metrics: Mapping[str, float], photos: int) -> str:
+def card(recipe: DumoulinRecipe, metrics: Mapping[str, float], photos: int, judged: int = 6) -> str:
     """The model card, in Markdown."""
     return f"""# Dumoulin: {len(recipe.styles)} styles in one network
 
@@ -133,5 +139,5 @@ weights on {photos:,} photos. Licence: MIT. Use: style transfer in one pass (Dum
 
 Styles: {", ".join(recipe.styles)}.
 
-4 photos in 6 of its styles. {measured(metrics)}
+4 photos in {judged} of its styles. {measured(metrics)}
 """

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from impasto.config import validate
 from impasto.errors import MissingWeights
+from impasto.media.image import resize
 from impasto.moments import TapMoments, moments
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
 from impasto.networks.inception import InceptionPredictor, load_inception
@@ -33,6 +34,7 @@ from impasto.training.loop import Stateless, train
 from impasto.training.perceptual import (
     Critics,
     PerceptualRecipe,
+    PerceptualStage,
     means,
     measured,
     painted,
@@ -44,10 +46,18 @@ from impasto.training.perceptual import (
 Seen = TapMoments | Tensor
 
 
+class GhiasiStage(PerceptualStage):
+    """A stretch of the training."""
+
+    batch: int = Field(4, ge=2)
+    """The first picture of a batch is its own style, the others have paintings."""
+
+
 class GhiasiRecipe(PerceptualRecipe):
     """How a network for any style is trained."""
 
     kind: Literal["ghiasi"] = "ghiasi"
+    stages: tuple[GhiasiStage, ...] = Field(min_length=1)
     predictor: Literal["moments", "inception"] = "moments"
     """moments: of the encoder, which a Style keeps; inception: the paper's, which sees pixels."""
     encoder: Literal["compact", "vgg16", "vgg19"] = "compact"
@@ -94,7 +104,8 @@ class GhiasiTask(Stateless):
     def seen(self, *paintings: Tensor) -> Seen:
         """What the prediction sees of paintings: their moments, or the pictures themselves."""
         if self.recipe.predictor == "inception":
-            return torch.cat(paintings)
+            size = (self.recipe.size, self.recipe.size)  # photos have that of the stage
+            return torch.cat([resize(images, size) for images in paintings])
         return joined([look(self.encoder, images) for images in paintings])
 
     @property
@@ -153,11 +164,12 @@ def trained(job: Job) -> Trained:
     metrics = job.judged(
         lambda photo, number: painted(painter.network, job.runtime, photo, rows[number]),
         gallery,
-        task.critics.last,
+        task.critics.last.eyes,
     )
     config = {
         "width": recipe.width,
         "norm": recipe.norm,
+        "judge": task.critics.last.judge,
         "predictor": recipe.predictor,
         "channels": list(task.encoder.shape.channels),
     }

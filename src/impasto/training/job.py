@@ -55,9 +55,10 @@ def written(
     config: Mapping[str, Any],
     metrics: Mapping[str, Any],
     card: str,
+    start: str = "random weights",
 ) -> Trained:
     """A network in half precision, with all that is known of it in the header of its file."""
-    source = "trained by this recipe from random weights"
+    source = f"trained by this recipe from {start}"
     text = recipe.model_dump_json()
     header = weights.Header(kind, name, config, text, "MIT", source, metrics)
     tensors = {k: t.half() if t.is_floating_point() else t for k, t in module.state_dict().items()}

@@ -138,15 +138,17 @@ def beginning(painter: ManyStyles, header: weights.Header, style: str) -> Tensor
 def unconditional(painter: ManyStyles, row: Tensor, photos: Tensor) -> Transformer:
     """The network of one style that paints nearly what ``painter`` paints with ``row``.
 
-    The last convolution loses its normalisation: it takes over the statistics that ``photos``
-    have there on average.
+    The last convolution loses its normalisation: it takes over the linear map that comes nearest
+    to it on ``photos``.
 
     photos: (B, 3, H, W), [0, 1]
     """
     many = painter.network
     network = Transformer(many.width, many.norm).to(photos.device)
     seen: list[Tensor] = []
-    hook = many.convs["out"].register_forward_hook(lambda *a: seen.append(a[2].float()))
+    hook = many.norms["out"].register_forward_hook(
+        lambda _, inputs, output: seen.extend((inputs[0].float(), output.float()))
+    )
     many(photos, row.expand(len(photos), -1))
     hook.remove()
     own = network.state_dict()
@@ -154,13 +156,13 @@ def unconditional(painter: ManyStyles, row: Tensor, photos: Tensor) -> Transform
         own[name] = tensor.clone()
     for name, (start, channels) in many.slots.items():
         scale, shift = torch.split(row[start : start + 2 * channels], channels)
-        if name != "out":
-            own[f"norms.{name}.scale"], own[f"norms.{name}.shift"] = scale, shift
-            continue
-        mean = seen[0].mean((0, 2, 3))
-        factor = scale / seen[0].var((2, 3)).mean(0).sqrt()
-        own["convs.out.weight"] = own["convs.out.weight"] * factor[:, None, None, None]
-        own["convs.out.bias"] = (own["convs.out.bias"] - mean) * factor + shift
+        own[f"norms.{name}.scale"], own[f"norms.{name}.shift"] = scale, shift
+    before, after = seen  # (B, 3, H, W)
+    centred = before - before.mean((2, 3), keepdim=True)
+    factor = (centred * after).sum((0, 2, 3)) / centred.square().sum((0, 2, 3)).clamp_min(1e-8)
+    shift = after.mean((0, 2, 3)) - factor * before.mean((0, 2, 3))
+    own["convs.out.weight"] = own["convs.out.weight"] * factor[:, None, None, None]
+    own["convs.out.bias"] = own["convs.out.bias"] * factor + shift
     network.load_state_dict({k: t for k, t in own.items() if k in network.state_dict()})
     return network.requires_grad_(True).train()
 
@@ -171,11 +173,21 @@ def trained(job: Job) -> Trained:
     task = JohnsonTask(recipe, job.data, job.teacher, job.runtime)
     network = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
     metrics = job.judged(
-        lambda photo, _: painted(network, job.runtime, photo), [task.path], task.critics.last
+        lambda photo, _: painted(network, job.runtime, photo), [task.path], task.critics.last.eyes
     )
-    config = {"width": recipe.width, "norm": recipe.norm, "start": task.started_from}
+    judged_by = task.critics.last.judge
+    config = {"width": recipe.width, "norm": recipe.norm, "judge": judged_by}
     text = card(recipe, metrics, len(task.photos), task.started_from)
-    return written(network, recipe, "johnson", recipe.name, config, metrics, text)
+    return written(
+        network,
+        recipe,
+        "johnson",
+        recipe.name,
+        config,
+        metrics,
+        text,
+        task.started_from or "random weights",
+    )
 
 
 def card(

@@ -7,7 +7,7 @@ whole painting at the size at which it will be seen, not a crop.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -30,6 +30,9 @@ Grams = Mapping[str, Tensor]
 JudgeName = Literal["auto", "teacher", "slim", "compact", "vgg16", "vgg19"]
 
 
+Weight = Annotated[float, Field(ge=0)]
+
+
 class PerceptualStage(Stage):
     """A stretch of the training, and through whose eyes its pictures are seen."""
 
@@ -47,8 +50,8 @@ class PerceptualRecipe(StagedRecipe):
     width: float = Field(0.5, gt=0, le=4)
     """Channels of the network over the paper's."""
     norm: Norm = "instance"
-    content: Mapping[str, float] = Field(default={"relu3_1": 1.0, "relu4_1": 1.0}, min_length=1)
-    style: Mapping[str, float] = Field(default=dict.fromkeys(TAPS, 10.0), min_length=1)
+    content: Mapping[str, Weight] = Field(default={"relu3_1": 1.0, "relu4_1": 1.0}, min_length=1)
+    style: Mapping[str, Weight] = Field(default=dict.fromkeys(TAPS, 10.0), min_length=1)
     variation: float = Field(10.0, ge=0)
 
     def judge(self, number: int) -> JudgeName:
@@ -62,12 +65,13 @@ class Critic(nn.Module):
     def __init__(self, recipe: PerceptualRecipe, judge: JudgeName, teacher: Path) -> None:
         super().__init__()
         self.recipe = recipe
-        judge = _there(teacher) if judge == "auto" else judge
-        if judge in ("teacher", "slim"):
+        self.judge = _there(teacher) if judge == "auto" else judge
+        """Who it turned out to be."""
+        if self.judge in ("teacher", "slim"):
             teachers = Teachers(teacher)
-            self.eyes: nn.Module = Eyes(teachers) if judge == "teacher" else teachers.slim
+            self.eyes: nn.Module = Eyes(teachers) if self.judge == "teacher" else teachers.slim
         else:
-            self.eyes = load_encoder(judge)
+            self.eyes = load_encoder(self.judge)
         self.requires_grad_(False)
 
     @torch.no_grad()
@@ -109,9 +113,9 @@ class Critics:
         self.of = {judge: machine.place(Critic(recipe, judge, teacher)) for judge in judges}
 
     @property
-    def last(self) -> nn.Module:
-        """The eyes of the last stage."""
-        return self.of[self.recipe.stages[-1].judge].eyes
+    def last(self) -> Critic:
+        """The critic of the last stage."""
+        return self.of[self.recipe.stages[-1].judge]
 
     def at(self, number: int) -> Critic:
         """The critic of batch ``number``."""

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from impasto.config import validate
@@ -27,6 +29,13 @@ class RowRecipe(OneStyleRecipe):
     """How the row of a style is learned."""
 
     kind: Literal["row"] = "row"
+
+    @model_validator(mode="after")
+    def _check_network(self) -> "RowRecipe":
+        if given := {"width", "norm"} & self.model_fields_set:
+            raise ValueError(f"{given.pop()} is that of the packaged network: leave it out")
+        return self
+
     encoder: Literal["compact", "vgg16", "vgg19"] = "compact"
     """The network whose moments the style file keeps for the other methods."""
     stages: tuple[PerceptualStage, ...] = (PerceptualStage(until=400, size=160),)
@@ -42,10 +51,18 @@ class Row(nn.Module):
         super().__init__()
         self.row = nn.Parameter(row.clone()[None])  # (1, row_size)
         self.network = painter.network.requires_grad_(False)
+        self.register_load_state_dict_pre_hook(_check_network)  # type: ignore[no-untyped-call]
 
     def forward(self, image: Tensor) -> Tensor:
         """The picture in the style of the row.  (B, 3, H, W)  ->  the same"""
         return self.network(image, self.row.expand(len(image), -1))  # type: ignore[no-any-return]
+
+
+def _check_network(row: nn.Module, state: Mapping[str, Tensor], *_: object) -> None:
+    """A checkpoint would put its own network in the place of the one that the row is for."""
+    for name, tensor in row.state_dict().items():
+        if name.startswith("network.") and not torch.equal(state[name], tensor):
+            raise RuntimeError("the row was begun for another network")
 
 
 class RowTask(OneStyleTask):
@@ -64,7 +81,7 @@ def trained(job: Job) -> Trained:
     task = RowTask(recipe, job.data, job.teacher, job.runtime)
     module = train(task, recipe.schedule, job.run, job.runtime, job.on_progress)
     metrics = job.judged(
-        lambda photo, _: painted(module, job.runtime, photo), [task.path], task.critics.last
+        lambda photo, _: painted(module, job.runtime, photo), [task.path], task.critics.last.eyes
     )
     style = Style.of(read(task.path).pixels, recipe.encoder, recipe.name)
     style = replace(style, learned={row_key(task.header): module.row.detach().cpu()})

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from impasto import weights
 from impasto.errors import BadInput, unknown
 from impasto.files import replacing, writing
 from impasto.media.image import fit, read, resize, write
+from impasto.networks.painters import GALLERY
 from impasto.runtime import Runtime
 from impasto.style import SUFFIX, Style, gallery
 from impasto.training import adain, distributed, dumoulin, encoder, ghiasi, johnson, row, wct
@@ -50,7 +52,8 @@ def train_recipe(
     kind = str(settings.get("kind", "encoder"))
     if kind not in KINDS:
         raise unknown("kind of recipe", kind, KINDS)
-    path = output or run / f"{run.name}.safetensors"
+    suffix = SUFFIX if kind == "row" else ".safetensors"
+    path = output or run / f"{run.name}{suffix}"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with distributed.joined(runtime.device):
@@ -101,7 +104,9 @@ def learn_style(
             "steps": steps
         }
     # A folder for the picture, not for its name: another one must not go on from here.
-    key = hashlib.sha256(content.numpy().tobytes()).hexdigest()[:8]
+    # Nor may a row that was begun for a network that has been trained anew since.
+    known = weights.read_header(weights.find("dumoulin", GALLERY)).sha256 if kind == "row" else ""
+    key = hashlib.sha256(content.numpy().tobytes() + known.encode()).hexdigest()[:8]
     folder = run or weights.cache_folder() / "runs" / f"{method}-{name}-{key}"
     network = weights.user_folder() / weights.file_name("johnson", name)
     path = train_recipe(
@@ -113,6 +118,16 @@ def learn_style(
         runtime=runtime,
         on_progress=on_progress,
     )
-    if path == network and not style_file.exists():
-        Style.of(content, "compact", name).save(style_file)
+    if path == network:
+        _keep(Style.of(content, "compact", name), style_file)
     return path
+
+
+def _keep(style: Style, path: Path) -> None:
+    """Put the style into its file, unless that is of the same picture and may have rows."""
+    new = style.moments[min(style.moments)]
+    if path.exists():
+        old = Style.load(path).moments[min(style.moments)]
+        if all(torch.allclose(old[tap].mean, m.mean, 1e-2, 1e-3) for tap, m in new.items()):
+            return
+    style.save(path)
