@@ -107,6 +107,16 @@ def trained() -> None:
     for name in ("dumoulin", "ghiasi"):
         rows = [[p, *(painted(p, s, method=name) for s in styles)] for p in photos]
         save(rows, f"{name}.jpg", SMALL)
+    astronaut, coffee = photos[0], photos[2]
+    levels = [
+        painted(astronaut, "starry-night", method="dumoulin", strength=level) for level in LEVELS
+    ]
+    two = ["starry-night", "the-scream"]
+    between = [
+        impasto.stylize(coffee, two, size=512, method="dumoulin", weights=[1 - i / 6, i / 6])
+        for i in range(7)
+    ]
+    save([levels, between], "dumoulin-strength.jpg", SMALL)
 
 
 def masks() -> None:

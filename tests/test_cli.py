@@ -268,3 +268,37 @@ def test_train_explains_a_bad_recipe(tmp_path: Path) -> None:
     recipe.write_text('kind = "encodre"\n')
     assert "Did you mean 'encoder'" in run("train", recipe, "--data", tmp_path).stderr
     assert run("train", tmp_path / "none.toml", "--data", tmp_path).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("johnson",), "impasto train johnson takes --style PICTURE"),
+        (("johnson", "--add", "x.jpg"), "takes --style PICTURE"),
+        (("dumoulin", "--style", "x.jpg"), "takes --add PICTURE"),
+        (("some.toml", "--style", "x.jpg"), "goes with a method, not with the recipe"),
+        (("johnson", "--style", "x.jpg"), "name their folder with --content"),
+        (("johnson", "--style", "none.jpg", "--content", "."), "none.jpg"),
+    ],
+)
+def test_training_without_a_recipe_is_explained(args: tuple[str, ...], words: str) -> None:
+    result = run("train", *args)
+    assert result.exit_code in (2, 3) and words in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_style_is_most_like_itself() -> None:
+    rows = [
+        json.loads(line)
+        for line in run("styles", "like", "udnie", "--json").stdout.split("\n")
+        if line
+    ]
+    assert len(rows) == 5
+    assert rows[0] == {"name": "udnie", "distance": 0.0}
+    assert 0 < rows[1]["distance"] <= rows[4]["distance"] < 1.5
+
+
+def test_a_picture_is_like_some_styles(photo_file: Path) -> None:
+    result = run("styles", "like", photo_file, "--count", "2")
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.strip().splitlines()) == 2

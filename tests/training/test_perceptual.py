@@ -168,7 +168,7 @@ def test_the_judge_changes_with_the_stage(compact: Path, teacher: Path, machine:
     assert critics.of.keys() == {"compact", "slim", "teacher"}
     assert critics.at(0) is critics.at(9) is critics.of["compact"]
     assert critics.at(4) is critics.of["slim"]
-    assert critics.last is critics.at(99) is critics.of["teacher"].eyes
+    assert critics.last is critics.at(99) is critics.of["teacher"]
 
 
 def test_the_teacher_is_exact_as_far_as_it_goes(
