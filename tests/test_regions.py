@@ -47,9 +47,10 @@ def left(height: int = 48, width: int = 40) -> Tensor:
 
 
 @pytest.fixture
-def given(painting: Tensor) -> dict[str, Picture | Style]:
-    """Two styles that are far apart, and masks."""
+def given(painting: Tensor, encoder: Encoder) -> dict[str, Picture | Style]:
+    """Two styles that are far apart, one that the trained methods know, and masks."""
     return {
+        "style": Style.of(painting, encoder),
         "A": Picture(painting),
         "B": Picture(1 - painting.flip(1).pow(2)),
         "left": grey(left()),
@@ -95,7 +96,7 @@ def test_what_no_mask_covers_is_the_photo(
     photo: Tensor, given: dict[str, Picture | Style], method: str
 ) -> None:
     """To the last bit, whatever the method makes of it; what is covered changes."""
-    partial = job(photo, given, method=method, masks="left=A", feather=2)
+    partial = job(photo, given, method=method, masks="left=style", feather=2)
     outside = (masks(partial)[0] == 0).expand_as(photo)
     painted = paint(partial).pixels
     assert outside.any() and torch.equal(painted[outside], photo[outside])
@@ -106,8 +107,8 @@ def test_what_no_mask_covers_is_the_photo(
 def test_a_mask_of_everything_is_no_mask(
     photo: Tensor, given: dict[str, Picture | Style], method: str
 ) -> None:
-    whole = paint(job(photo, given, method=method, styles="A")).pixels
-    masked = paint(job(photo, given, method=method, masks="all=A")).pixels
+    whole = paint(job(photo, given, method=method, styles="style")).pixels
+    masked = paint(job(photo, given, method=method, masks="all=style")).pixels
     assert (whole - masked).abs().max() < 2e-3
 
 

@@ -133,7 +133,7 @@ def test_the_console_shows_shares_and_notices(capsys: pytest.CaptureFixture[str]
     with training_bar() as show:
         show(full)
     out = capsys.readouterr().out
-    assert "step 50, 1 s: style 3.000 (75 %)  content 1.000 (25 %)\n" in out
+    assert "step 50 of 100, 1 s, about 1 s to go: style 3.000 (75 %)  content 1.000 (25 %)\n" in out
     assert "Beware [of] it.\n" in out
 
 

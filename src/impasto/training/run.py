@@ -31,6 +31,9 @@ KINDS: Mapping[str, Callable[[Job], Trained]] = {
     "row": row.trained,
 }
 
+SHEET_SIDE = 960
+"""Long side of the picture that goes with a card, pixels."""
+
 
 def train_recipe(
     settings: Mapping[str, Any],
@@ -61,7 +64,7 @@ def train_recipe(
     trained.save(path)
     card, sheet = trained.card, path.with_suffix(".jpg")
     if (run / SHEET).is_file():
-        write(_small(read(run / SHEET).pixels), sheet)
+        write(_small(read(run / SHEET).pixels), sheet, quality=80)
         card += f"\n![What it paints]({sheet.name})\n"
     with replacing(path.with_suffix(".md")) as file:
         file.write(card.encode())
@@ -70,7 +73,7 @@ def train_recipe(
 
 def _small(sheet: Tensor) -> Tensor:
     height, width = sheet.shape[-2:]
-    return resize(sheet, fit(width, height, min(1200, max(height, width))))
+    return resize(sheet, fit(width, height, min(SHEET_SIDE, max(height, width))))
 
 
 def learn_style(
