@@ -25,6 +25,11 @@ WIDTH = 0.125
 needs_openvino = pytest.mark.skipif(not engines.find_spec("openvino"), reason="no OpenVINO")
 
 
+@pytest.fixture(autouse=True)
+def _asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_ENGINE", "openvino")
+
+
 def network(norm: Norm = "instance", conditional: tuple[str, ...] = ()) -> Transformer:
     return Transformer(WIDTH, norm, conditional).requires_grad_(False).eval()
 

@@ -7,6 +7,7 @@ until so much has been painted at it that this pays; before, OpenVINO is not eve
 """
 
 import math
+import os
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ class Engine:
         self, module: nn.Module, runtime: Runtime, name: str, worth: float = WORTH
     ) -> None:
         self.module, self.runtime, self.name, self.worth = module, runtime, name, worth
-        self.able = runtime.device.type == "cpu" and find_spec("openvino") is not None
+        self.able = runtime.device.type == "cpu" and _asked_for()
         self._work: defaultdict[tuple[int, ...], float] = defaultdict(float)
         self._model: Any = None
         self._requests: OrderedDict[tuple[Shapes, int], Any] = OrderedDict()
@@ -117,6 +118,15 @@ class Engine:
         reason = " ".join(str(error).split())[-160:]
         text = f"OpenVINO cannot run {self.name} ({reason}). It goes on without, only slower."
         warnings.warn(text, stacklevel=4)
+
+
+def _asked_for() -> bool:
+    """Whether ``IMPASTO_ENGINE=openvino`` is set, and OpenVINO there.
+
+    Not by default: a process that has compiled several models with version 2026.0 and then starts
+    worker processes can crash.
+    """
+    return os.environ.get("IMPASTO_ENGINE") == "openvino" and find_spec("openvino") is not None
 
 
 def converted(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
