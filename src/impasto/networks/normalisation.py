@@ -4,6 +4,7 @@ Instance norm: Ulyanov et al. 2016, arXiv:1607.08022; batch norm: Ioffe & Szeged
 arXiv:1502.03167; filter response norm: Singh & Krishnan 2020, arXiv:1911.09737.
 """
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
@@ -16,7 +17,7 @@ EPS = 1e-3
 """Floor of the variance: what is flatter than this is not blown up into blobs."""
 
 
-class Affine(nn.Module):
+class Affine(nn.Module, ABC):
     """A normalisation with its own scale and shift, or with those it is called with."""
 
     def __init__(self, channels: int, own: bool) -> None:
@@ -33,9 +34,9 @@ class Affine(nn.Module):
             scale, shift = self.scale.expand(len(x), -1), self.shift.expand(len(x), -1)
         return self.normalise(x, scale, shift)
 
+    @abstractmethod
     def normalise(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """The formula itself; scale, shift: (B, C)."""
-        raise NotImplementedError
 
     def activate(self, x: Tensor) -> Tensor:
         """What follows: a ReLU."""
