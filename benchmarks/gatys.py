@@ -21,7 +21,7 @@ from torch import Tensor
 from impasto.codes import at
 from impasto.estimate import peak_mb
 from impasto.losses import content_error, gram_error, style_error, total_variation
-from impasto.media.image import fit, resize, to_tensor
+from impasto.media.image import resize, scaled, to_tensor
 from impasto.methods.gatys import Config, Gatys
 from impasto.moments import gram
 from impasto.networks.encoders import TAPS, load_encoder
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args()
     photo = to_tensor(getattr(data, args.photo)())
-    photo = resize(photo, fit(photo.shape[-1], photo.shape[-2], args.size))
+    photo = scaled(photo, args.size)
     judge = Judge(photo, args.style)
     ours = impasto(photo, args.style, judge)
     plain = plain_way(photo, args.style, judge, until=ours[-1][2:])

@@ -21,7 +21,7 @@ from rich.table import Table
 from skimage import data
 from torch import Tensor
 
-from impasto.media.image import fit, read, resize, to_tensor
+from impasto.media.image import read, resize, scaled, to_tensor
 from impasto.pipeline import Job, measure, paint, prepare
 from impasto.recipe import Recipe
 from impasto.style import gallery
@@ -54,7 +54,7 @@ def main() -> None:
 
 def photo(name: str) -> Tensor:
     picture = to_tensor(PHOTOS[name]())
-    return resize(picture, fit(picture.shape[-1], picture.shape[-2], SIZE))
+    return scaled(picture, SIZE)
 
 
 def cells(methods: list[str], with_style: bool) -> Iterator[tuple[str, str, str, float | None]]:

@@ -19,14 +19,14 @@ from statistics import mean, median
 from typing import Any
 
 import torch
-from quality import PHOTOS, SIZE, photo
+from quality import PHOTOS, SIZE, key, photo
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from impasto import weights
 from impasto.evaluate.artefacts import blobs, border, checkerboard
 from impasto.losses import content_error, style_error
-from impasto.methods.johnson import trained
 from impasto.moments import gram
 from impasto.networks.encoders import TAPS
 from impasto.pipeline import paint, prepare
@@ -85,17 +85,13 @@ def cells(methods: list[str]) -> Iterator[tuple[str, str, str, float | None]]:
         for name in PHOTOS:
             yield "photo", style, name, None
             for method in methods:
-                if method != "gatys" and (style in trained() or method != "johnson"):
+                if method != "gatys" and (style in weights.names("johnson") or method != "johnson"):
                     yield method, style, name, None
     if "gatys" in methods:
         for style in CURVE_STYLES:
             for name in CURVE_PHOTOS:
                 for strength in (None, *CURVE):
                     yield "gatys", style, name, strength
-
-
-def key(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("method", "style", "photo", "strength"))
 
 
 def measured(methods: list[str], data: Path) -> list[Row]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from impasto import weights
 from impasto.engines import Engine
 from impasto.errors import UnknownName, unknown
-from impasto.media.image import fit, resize
+from impasto.media.image import resize, scaled
 from impasto.stylizer import Cost
 
 BYTES = 280.0
@@ -20,7 +20,7 @@ def once(engine: Engine, image: Tensor, row: Tensor | None, scale: float) -> Ten
     image: (B, 3, H, W), [0, 1]; row: (1, row_size)  ->  (B, 3, H, W)
     """
     height, width = image.shape[-2:]
-    small = resize(image, fit(width, height, max(1, round(max(height, width) / scale))))
+    small = scaled(image, max(1, round(max(height, width) / scale)))
     rows = None if row is None else row.to(image.device).expand(len(image), -1)
     return resize(engine(engine.runtime.tensor(small), rows), (height, width))
 

@@ -139,19 +139,22 @@ class Style:
 
 @torch.no_grad()
 def _look(picture: Tensor, encoder: Encoder, size: int, mask: Tensor | None) -> TapMoments:
-    seen = media.resize(picture, media.fit(picture.shape[-1], picture.shape[-2], size))
-    seen = seen.to(next(encoder.parameters()).device)
-    return {
-        tap: moments(f, mask if mask is None else mask.to(f.device)).to(torch.device("cpu"))
-        for tap, f in encoder(seen, TAPS).items()
-    }
+    device = next(encoder.parameters()).device
+    seen = media.scaled(picture, size).to(device)
+    looked = looks(encoder, seen, mask if mask is None else mask.to(device))
+    return {tap: m.to(torch.device("cpu")) for tap, m in looked.items()}
+
+
+def looks(encoder: Encoder, images: Tensor, mask: Tensor | None = None) -> TapMoments:
+    """The moments of pictures at the five taps.  (B, 3, H, W)  ->  (B, C), (B, C, C) per tap"""
+    return {tap: moments(f, mask) for tap, f in encoder(images, TAPS).items()}
 
 
 def _read_moments(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Moments]]:
     """The moments per size and tap of a style file; raises KeyError or ValueError."""
     sizes = sorted({int(key.split("/")[0]) for key in tensors})
-    if not sizes or not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise ValueError("its moments are missing or not finite")
+    if not sizes:
+        raise ValueError("its moments are missing")
     return {
         size: {
             tap: about_mean(

@@ -135,14 +135,19 @@ def available() -> list[Entry]:
     return [_entry(path, where) for path, where in _files()]
 
 
+def names(kind: str) -> list[str]:
+    """The names of all weights of a kind, packaged ones first; no file is opened."""
+    found = (_kind_and_name(path) for path, _ in _files())
+    return list(dict.fromkeys(name for have, name in found if have == kind))
+
+
 def find(kind: str, name: str) -> Path:
     """The file of these weights.
 
     Raises MissingWeights, which says how to get them, or UnknownName with the list of that kind.
     """
     wanted = file_name(kind, name)
-    paths = [path for path, _ in _files()]
-    for path in paths:
+    for path, _ in _files():
         if path.name == wanted:
             return path
     published = [key for key, item in PUBLISHED.items() if item.kind == kind]
@@ -151,9 +156,8 @@ def find(kind: str, name: str) -> Path:
             f"The weights of {kind} {name!r} are not on this machine. "
             f"Get them with: impasto weights pull {name}"
         )
-    names = {key for have, key in map(_kind_and_name, paths) if have == kind}.union(published)
-    if names:
-        raise unknown(kind, name, sorted(names))
+    if known := {*names(kind), *published}:
+        raise unknown(kind, name, sorted(known))
     searched = " and ".join(map(str, folders()))
     raise MissingWeights(f"There are no weights of {kind} {name!r} in {searched}.")
 

@@ -12,7 +12,7 @@ from impasto.engines import Engine
 from impasto.errors import DamagedWeights, MissingWeights, UnknownName
 from impasto.feedforward import once
 from impasto.media.color import to_linear, to_srgb
-from impasto.methods.johnson import Johnson, trained
+from impasto.methods.johnson import Johnson
 from impasto.networks.encoders import Encoder
 from impasto.networks.transformer import Transformer
 from impasto.recipe import Recipe
@@ -105,7 +105,7 @@ def test_twice_the_strokes_is_half_the_size(
 
 
 def test_it_knows_what_there_is_a_network_for(method: Johnson) -> None:
-    assert trained() == STYLES
+    assert weights.names("johnson") == STYLES
     assert Johnson.knows(style("udnie")) and not Johnson.knows(style("the-scream"))
 
 
@@ -144,5 +144,5 @@ def test_one_name_in_both_folders_is_one_style(
     name = weights.file_name("johnson", "udnie")
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / name).write_bytes((home / name).read_bytes())
-    assert sorted(trained()) == STYLES
+    assert sorted(weights.names("johnson")) == STYLES
     assert weights.find("johnson", "udnie").parent == tmp_path / "none"

@@ -15,9 +15,9 @@ from impasto.media.image import write
 from impasto.networks.painters import ManyStyles
 from impasto.runtime import Runtime
 from impasto.training import distributed
-from impasto.training.dumoulin import DumoulinRecipe, DumoulinTask, card, drawn, joined
+from impasto.training.dumoulin import DumoulinRecipe, DumoulinTask, card, drawn
 from impasto.training.loop import Progress, train
-from impasto.training.perceptual import rebuilt
+from impasto.training.perceptual import rebuilt, stacked
 
 STYLES = ["starry-night", "great-wave"]
 
@@ -192,7 +192,7 @@ def test_paintings_are_wanted_in_the_order_of_the_recipe(pictures: Path, machine
 
 def test_joined_grams() -> None:
     parts = [{"a": torch.full((1, 2, 2), float(n))} for n in range(3)]
-    assert joined(parts)["a"][:, 0, 0].tolist() == [0, 1, 2]
+    assert stacked(parts)["a"][:, 0, 0].tolist() == [0, 1, 2]
 
 
 # --- learning ---

@@ -14,8 +14,9 @@ from impasto.networks.encoders import TAPS, Encoder
 from impasto.networks.painters import AnyStyle
 from impasto.networks.predictors import described
 from impasto.runtime import Runtime
+from impasto.style import looks
 from impasto.training.decoders import PIXEL_VARIANCE
-from impasto.training.ghiasi import GhiasiRecipe, GhiasiTask, card, joined, look
+from impasto.training.ghiasi import GhiasiRecipe, GhiasiTask, card, joined
 from impasto.training.loop import train
 
 SETTINGS = {
@@ -88,7 +89,7 @@ def test_the_first_photo_is_its_own_style(night: Path, encoder: Encoder, machine
     assert losses["identity"] == losses["variation"] == 0
     assert all(losses[f"style/{tap}"] < 1e-6 for tap in TAPS)
     assert losses["content/relu4_1"] > 0
-    expected = look(encoder, oracle.light.expand(-1, 3, 32, 32))
+    expected = looks(encoder, oracle.light.expand(-1, 3, 32, 32))
     assert not isinstance(oracle.looks, Tensor)
     for tap in TAPS:
         torch.testing.assert_close(oracle.looks[tap].mean, expected[tap].mean)
@@ -121,7 +122,7 @@ def test_inputs_are_in_units_of_many_paintings(pictures: Path, machine: Runtime)
     task = task_of(pictures, machine)
     predictor = task.module.predictor
     paintings = torch.cat([task.styles.at(number) for number in range(10)])
-    values = described(look(task.encoder, paintings)) - predictor.centre
+    values = described(looks(task.encoder, paintings)) - predictor.centre
     units = values / predictor.spread
     assert (predictor.spread > 0).all()
     assert units.mean(0).abs().median() < 0.7
@@ -136,7 +137,7 @@ def test_the_seed_decides_where_it_begins(pictures: Path, machine: Runtime) -> N
 
 def test_looks_of_a_batch_are_those_of_its_pictures(encoder: Encoder, painting: Tensor) -> None:
     paintings = torch.cat([painting, painting.flip(1)])
-    together, apart = look(encoder, paintings), [look(encoder, p[None]) for p in paintings]
+    together, apart = looks(encoder, paintings), [looks(encoder, p[None]) for p in paintings]
     for tap, m in joined(apart).items():
         torch.testing.assert_close(m.mean, together[tap].mean, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(m.second, together[tap].second, rtol=1e-4, atol=1e-5)

@@ -168,6 +168,11 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     return resized.clamp(0, 1) if image.shape[1] in (1, 3) else resized
 
 
+def scaled(image: Tensor, long_side: int) -> Tensor:
+    """The picture with that long side, in the same aspect.  (B, C, H, W)  ->  (B, C, h, w)"""
+    return resize(image, fit(image.shape[-1], image.shape[-2], long_side))
+
+
 def fit(width: int, height: int, long_side: int) -> tuple[int, int]:
     """(height, width) with that long side in the same aspect, at least one pixel each."""
     longest = max(width, height)

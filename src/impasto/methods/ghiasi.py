@@ -18,13 +18,12 @@ from torch import Tensor
 from impasto.codes import Code, Region, at
 from impasto.engines import Engine
 from impasto.feedforward import between, one_pass
-from impasto.moments import moments
-from impasto.networks.encoders import TAPS, Encoder
+from impasto.networks.encoders import Encoder
 from impasto.networks.painters import AnyStyle, any_style, load
 from impasto.networks.predictors import EMBEDDING
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
-from impasto.style import SIZES, Style
+from impasto.style import SIZES, Style, looks
 from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
 
 
@@ -59,8 +58,8 @@ class Ghiasi(Stylizer):
     @torch.no_grad()
     def embedding(self, style: Style, size: int = 512) -> Tensor:
         """What the prediction makes of a style at a long side of ``size`` pixels.  ->  (1, 100)"""
-        looks = {tap: m.to(self.runtime.device) for tap, m in style.at(size).items()}
-        embedding: Tensor = self.painter.predictor(looks)
+        seen = {tap: m.to(self.runtime.device) for tap, m in style.at(size).items()}
+        embedding: Tensor = self.painter.predictor(seen)
         return embedding.cpu()
 
     @torch.no_grad()
@@ -77,8 +76,8 @@ class Ghiasi(Stylizer):
     def _own(self, image: Image) -> Tensor:
         """The rows that give the pictures themselves back.  ->  (B, row_size)"""
         with self.runtime.autocast():
-            looks = {tap: moments(f) for tap, f in self.encoder(image, TAPS).items()}
-        return self.painter.head(self.painter.predictor(looks))  # type: ignore[no-any-return]
+            seen = looks(self.encoder, image)
+        return self.painter.head(self.painter.predictor(seen))  # type: ignore[no-any-return]
 
     def cost(self, height: int, width: int) -> Cost:
         """One pass."""

@@ -45,7 +45,7 @@ class Johnson(Stylizer):
 
         Raises MissingWeights when there is none.
         """
-        if not (styles := trained()):
+        if not (styles := weights.names(cls.name)):
             raise MissingWeights(
                 "No network of johnson is on this machine. Learn one with: "
                 "impasto train johnson --style PICTURE --content FOLDER"
@@ -55,7 +55,7 @@ class Johnson(Stylizer):
     @classmethod
     def knows(cls, style: Style) -> bool:
         """Whether there is a network for that style."""
-        return style.name in trained()
+        return style.name in weights.names(cls.name)
 
     def encode(self, style: Style, scale: float = 1.0) -> Code:
         """How much of each network: ``{"shares": (1, N), "scale": (1,)}``.
@@ -96,11 +96,6 @@ class Johnson(Stylizer):
         shares = torch.zeros(1, len(self.styles))
         shares[0, 0] = 1
         return partial(self.stylize, image, {"shares": shares, "scale": torch.ones(1)})
-
-
-def trained() -> list[str]:
-    """The styles that there is a network for."""
-    return list(dict.fromkeys(e.name for e in weights.available() if e.kind == Johnson.name))
 
 
 METHOD = Johnson

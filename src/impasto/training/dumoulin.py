@@ -5,7 +5,7 @@ its own, and only its row of scales and shifts is that style's. Differs: one mor
 the photo back, so that strength can move between it and a style.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,6 @@ from impasto.training.job import Job, Trained, written
 from impasto.training.loop import Stateless, train
 from impasto.training.perceptual import (
     Critics,
-    Grams,
     PerceptualRecipe,
     means,
     measured,
@@ -32,6 +31,7 @@ from impasto.training.perceptual import (
     painting,
     rebuilt,
     sampled,
+    stacked,
 )
 
 
@@ -60,7 +60,7 @@ class DumoulinTask(Stateless):
         paths = [data / "gallery" / f"{name}.jpg" for name in recipe.styles]
         paintings = [runtime.tensor(painting(path, recipe.size)) for path in paths]
         self.wanted = {
-            judge: joined([critic.grams(image) for image in paintings])
+            judge: stacked([critic.grams(image) for image in paintings])
             for judge, critic in self.critics.of.items()
         }
 
@@ -93,11 +93,6 @@ class DumoulinTask(Stateless):
         photos = self.runtime.tensor(shown(self.data / "photos", 256, 4))
         labels = torch.linspace(0, len(self.recipe.styles), 5).long()
         return sampled(photos, [partial(module.paint, row=module.rows[n]) for n in labels])
-
-
-def joined(grams: Sequence[Grams]) -> Grams:
-    """The Gram matrices of several paintings as one batch.  (1, C, C) each  ->  (N, C, C)"""
-    return {tap: torch.cat([g[tap] for g in grams]) for tap in grams[0]}
 
 
 def drawn(kinds: int, count: int) -> Tensor:

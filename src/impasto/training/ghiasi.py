@@ -7,7 +7,7 @@ part of the pairs are a photo with itself and have to come back as they were, so
 move between the photo's own embedding and the painting's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from impasto.config import validate
 from impasto.errors import MissingWeights
 from impasto.media.image import resize
-from impasto.moments import TapMoments, moments
-from impasto.networks.encoders import TAPS, Encoder, load_encoder
+from impasto.moments import TapMoments
+from impasto.networks.encoders import load_encoder
 from impasto.networks.inception import InceptionPredictor, load_inception
 from impasto.networks.painters import AnyStyle
 from impasto.networks.predictors import MomentsPredictor
 from impasto.runtime import Runtime
+from impasto.style import looks
 from impasto.training import judge
 from impasto.training.adain import recolored
 from impasto.training.batches import Batches
@@ -41,6 +42,7 @@ from impasto.training.perceptual import (
     painting,
     rebuilt,
     sampled,
+    stacked,
 )
 
 Seen = TapMoments | Tensor
@@ -90,7 +92,7 @@ class GhiasiTask(Stateless):
         if isinstance(self.module.predictor, MomentsPredictor):
             source = Crops(self.paintings, recipe.size, seed + 2, recipe.closest)
             first = [runtime.tensor(recolored(source[index][None])) for index in range(256)]
-            self.module.predictor.measure(joined([look(self.encoder, image) for image in first]))
+            self.module.predictor.measure(self._moments(first))
 
     def _predictor(self) -> nn.Module:
         if self.recipe.predictor == "moments":
@@ -106,7 +108,11 @@ class GhiasiTask(Stateless):
         if self.recipe.predictor == "inception":
             size = (self.recipe.size, self.recipe.size)  # photos have that of the stage
             return torch.cat([resize(images, size) for images in paintings])
-        return joined([look(self.encoder, images) for images in paintings])
+        return self._moments(paintings)
+
+    @torch.no_grad()
+    def _moments(self, paintings: Sequence[Tensor]) -> TapMoments:
+        return joined([looks(self.encoder, images) for images in paintings])
 
     @property
     def unreadable(self) -> set[str]:
@@ -119,8 +125,7 @@ class GhiasiTask(Stateless):
         paintings = recolored(self.styles.at(number))
         critic = self.critics.at(number)
         with self.runtime.autocast():
-            parts = [critic.grams(x) for x in (photos[:1], paintings)]
-            wanted = {tap: torch.cat([grams[tap] for grams in parts]) for tap in parts[0]}
+            wanted = stacked([critic.grams(x) for x in (photos[:1], paintings)])
             results = self.module(photos, self.seen(photos[:1], paintings))
             errors = critic.errors(results, photos, wanted)
         same = torch.arange(len(photos), device=photos.device) == 0
@@ -136,12 +141,6 @@ class GhiasiTask(Stateless):
         rows = [module.head(module.predictor(one)) for one in seen]
         ways = [partial(module.paint, row=row[0]) for row in rows]
         return sampled(photos, ways)
-
-
-@torch.no_grad()
-def look(encoder: Encoder, images: Tensor) -> TapMoments:
-    """The moments of B paintings at the five taps."""
-    return {tap: moments(f) for tap, f in encoder(images, TAPS).items()}
 
 
 def joined(parts: list[TapMoments]) -> TapMoments:

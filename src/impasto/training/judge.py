@@ -9,7 +9,7 @@ from torch import Tensor
 
 from impasto.errors import BadInput
 from impasto.losses import content_error, style_error
-from impasto.media.image import fit, read, resize, write
+from impasto.media.image import read, resize, scaled, write
 from impasto.media.samples import sample_photo
 from impasto.methods.gatys import Gatys
 from impasto.moments import gram
@@ -112,7 +112,7 @@ def judge_painter(
 
 
 def _at_size(image: Tensor) -> Tensor:
-    return resize(image, fit(image.shape[-1], image.shape[-2], SIZE))
+    return scaled(image, SIZE)
 
 
 def _means(figures: list[list[dict[str, float]]], columns: tuple[str, ...]) -> dict[str, float]:

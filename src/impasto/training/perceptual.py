@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from impasto import weights
 from impasto.losses import content_error, gram_error, total_variation
-from impasto.media.image import fit, read, resize
+from impasto.media.image import read, scaled
 from impasto.moments import gram
 from impasto.networks.encoders import TAPS, load_encoder
 from impasto.networks.normalisation import Norm
@@ -100,8 +100,7 @@ def _there(teacher: Path) -> JudgeName:
     """The best judge that is on this machine."""
     if (teacher / SLIM_FILE).is_file() and (teacher / EXACT_FILE).is_file():
         return "teacher"
-    pulled = any((e.kind, e.name) == ("encoder", "vgg19") for e in weights.available())
-    return "vgg19" if pulled else "compact"
+    return "vgg19" if "vgg19" in weights.names("encoder") else "compact"
 
 
 class Critics:
@@ -122,6 +121,11 @@ class Critics:
         return self.of[self.recipe.judge(number)]
 
 
+def stacked(grams: Sequence[Grams]) -> Grams:
+    """Gram matrices of several paintings, or batches of them, as one batch."""
+    return {tap: torch.cat([g[tap] for g in grams]) for tap in grams[0]}
+
+
 def rebuilt(painted: Tensor, photos: Tensor) -> Tensor:
     """Squared error of the pixels over the variance of photos' pixels, per picture.  ->  (B,)"""
     return (painted - photos).square().flatten(1).mean(1) / PIXEL_VARIANCE
@@ -129,8 +133,7 @@ def rebuilt(painted: Tensor, photos: Tensor) -> Tensor:
 
 def painting(path: Path, size: int) -> Tensor:
     """A painting at a long side of ``size`` pixels.  ->  (1, 3, H, W)"""
-    pixels = read(path).pixels
-    return resize(pixels, fit(pixels.shape[-1], pixels.shape[-2], size))
+    return scaled(read(path).pixels, size)
 
 
 def sampled(photos: Tensor, ways: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:

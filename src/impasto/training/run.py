@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from impasto import weights
 from impasto.errors import BadInput, unknown
 from impasto.files import replacing, writing
-from impasto.media.image import fit, read, resize, write
+from impasto.media.image import read, scaled, write
 from impasto.networks.painters import GALLERY
 from impasto.runtime import Runtime
 from impasto.style import SUFFIX, Style, gallery
@@ -64,16 +63,12 @@ def train_recipe(
     trained.save(path)
     card, sheet = trained.card, path.with_suffix(".jpg")
     if (run / SHEET).is_file():
-        write(_small(read(run / SHEET).pixels), sheet, quality=80)
+        whole = read(run / SHEET).pixels
+        write(scaled(whole, min(SHEET_SIDE, max(whole.shape[-2:]))), sheet, quality=80)
         card += f"\n![What it paints]({sheet.name})\n"
     with replacing(path.with_suffix(".md")) as file:
         file.write(card.encode())
     return path
-
-
-def _small(sheet: Tensor) -> Tensor:
-    height, width = sheet.shape[-2:]
-    return resize(sheet, fit(width, height, min(SHEET_SIDE, max(height, width))))
 
 
 def learn_style(
