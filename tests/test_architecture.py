@@ -22,6 +22,7 @@ FLOORS = {
     "weights": 1,
     "download": 1,
     "media": 1,
+    "page": 2,
     "runtime": 2,
     "moments": 2,
     "losses": 2,
@@ -74,7 +75,7 @@ SAME_FLOOR = {
 }
 """The exceptions: who may import whom on its own floor."""
 
-PARTS = ("cli", "media", "networks", "training", "evaluate", "convert", "studio")
+PARTS = ("cli", "media", "networks", "training", "evaluate", "lens", "convert", "studio")
 """Folders that are one thing in several files; ``methods`` is not: its files are strangers."""
 
 MAX_LINES = 300
