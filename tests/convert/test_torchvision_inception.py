@@ -1,4 +1,4 @@
-"""The published Inception-v3 becomes a prediction network; nothing here needs the network."""
+"""The published Inception-v3 becomes ours; nothing here needs the network."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -10,15 +10,13 @@ from torch import Tensor
 
 from impasto import weights
 from impasto.convert import torchvision_inception
-from impasto.convert.torchvision_inception import URL, import_file, predictor_from
+from impasto.convert.torchvision_inception import import_file, network_from
 from impasto.errors import BadInput, DamagedWeights
-from impasto.networks.inception import InceptionPredictor, load_inception
+from impasto.networks.inception import URL, Inception, load_fid, load_inception
 
 BEYOND = {
     "AuxLogits.conv0.conv.weight": torch.zeros(128, 768, 1, 1),
     "AuxLogits.fc.bias": torch.zeros(1000),
-    "Mixed_7a.branch3x3_1.conv.weight": torch.zeros(192, 768, 1, 1),
-    "Mixed_7c.branch_pool.bn.running_var": torch.ones(192),
     "fc.weight": torch.zeros(1000, 2048),
 }
 """Some of what the published file holds besides."""
@@ -30,7 +28,7 @@ FIRST = "Conv2d_1a_3x3.conv.weight"
 def state() -> dict[str, Tensor]:
     """A checkpoint of the real shapes, every tensor with values of its own."""
     torch.manual_seed(4)
-    filters = InceptionPredictor().filters()
+    filters = Inception().filters()
     random = {key: torch.rand(tensor.shape) for key, tensor in filters.items()}
     return random | BEYOND | {"Mixed_5b.branch1x1.bn.num_batches_tracked": torch.tensor(7)}
 
@@ -55,12 +53,15 @@ def test_import_stores_what_is_needed(
     tensors, header = weights.read(path)
     assert (header.kind, header.name) == ("inception", "v3")
     assert (header.license, header.source) == ("unknown", "inception.pth")
-    assert not any(key.startswith(("AuxLogits", "Mixed_7", "fc", "bottle")) for key in tensors)
+    assert not any(key.startswith(("AuxLogits", "fc")) for key in tensors)
     assert tensors.keys() == {key for key in state if key not in BEYOND and "tracked" not in key}
-    loaded = load_inception().state_dict()
+    whole, predictor = load_fid().filters(), load_inception().filters()
+    assert whole.keys() == tensors.keys()
+    assert {key for key in whole if not key.startswith("Mixed_7")} == predictor.keys()
     for key, tensor in tensors.items():
         assert torch.equal(tensor, state[key]), key
-        assert torch.equal(loaded[key], state[key]), key
+        assert torch.equal(whole[key], state[key]), key
+        assert key not in predictor or torch.equal(predictor[key], state[key]), key
 
 
 def test_the_published_file_is_recognised(
@@ -88,27 +89,27 @@ def test_safetensors_and_our_own_files(
 
 
 def test_half_precision_becomes_float32(state: dict[str, Tensor]) -> None:
-    predictor = predictor_from({key: tensor.half() for key, tensor in state.items()})
-    assert predictor.get_parameter(FIRST).dtype == torch.float32
-    assert torch.equal(predictor.get_parameter(FIRST), state[FIRST].half().float())
+    network = network_from({key: tensor.half() for key, tensor in state.items()})
+    assert network.get_parameter(FIRST).dtype == torch.float32
+    assert torch.equal(network.get_parameter(FIRST), state[FIRST].half().float())
 
 
 def test_older_checkpoints_count_no_batches(state: dict[str, Tensor]) -> None:
     older = {key: tensor for key, tensor in hollow(state).items() if "tracked" not in key}
-    assert not predictor_from(older).get_parameter(FIRST).any()
+    assert not network_from(older).get_parameter(FIRST).any()
 
 
 def test_says_what_differs(state: dict[str, Tensor]) -> None:
     whole = hollow(state)
     lacking = {key: t for key, t in whole.items() if key != "Mixed_6e.branch_pool.bn.bias"}
     with pytest.raises(BadInput, match=r"it lacks Mixed_6e\.branch_pool\.bn\.bias\. Give torch"):
-        predictor_from(lacking)
+        network_from(lacking)
     with pytest.raises(BadInput, match=r"it has Mixed_6a\.branch_pool\.conv\.weight besides"):
-        predictor_from({**whole, "Mixed_6a.branch_pool.conv.weight": torch.ones(1)})
+        network_from({**whole, "Mixed_6a.branch_pool.conv.weight": torch.ones(1)})
     with pytest.raises(BadInput, match=r"is \(32, 1, 3, 3\), expected \(32, 3, 3, 3\)"):
-        predictor_from({**whole, FIRST: torch.ones(32, 1, 3, 3)})
+        network_from({**whole, FIRST: torch.ones(32, 1, 3, 3)})
     with pytest.raises(DamagedWeights, match=r"Conv2d_1a_3x3\.conv\.weight holds values"):
-        predictor_from({**whole, FIRST: torch.full((32, 3, 3, 3), torch.inf)})
+        network_from({**whole, FIRST: torch.full((32, 3, 3, 3), torch.inf)})
 
 
 def test_another_network(tmp_path: Path, home: Path) -> None:
@@ -117,7 +118,7 @@ def test_another_network(tmp_path: Path, home: Path) -> None:
     with pytest.raises(BadInput, match=r"vgg16\.pth: this is not Inception-v3: it lacks") as error:
         import_file(path)
     assert str(error.value).endswith(
-        "and 348 more. Give torchvision's inception_v3_google-0cc3c7bd.pth."
+        "and 468 more. Give torchvision's inception_v3_google-0cc3c7bd.pth."
     )
     assert not home.exists()
 

@@ -1,4 +1,4 @@
-"""The paper's prediction network: its shapes, its weights, what it computes, and that it learns."""
+"""Inception-v3: its shapes, its weights, what it computes, and that it learns."""
 
 from pathlib import Path
 
@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from impasto import weights
 from impasto.errors import DamagedWeights, MissingWeights
-from impasto.networks.inception import SMALLEST, InceptionPredictor, load_inception
+from impasto.networks.inception import (
+    FID_SIDE,
+    SMALLEST,
+    Inception,
+    InceptionPredictor,
+    load_fid,
+    load_inception,
+)
 from impasto.networks.predictors import EMBEDDING
 
 
@@ -214,6 +221,78 @@ def test_gradients_reach_the_first_convolution() -> None:
         assert weight.grad.isfinite().all(), name
     first = predictor.get_submodule("Conv2d_1a_3x3.conv").weight
     assert first.grad.abs().amax((1, 2, 3)).gt(0).all()
+
+
+# --- as FID sees ---
+
+
+@pytest.fixture(scope="module")
+def whole() -> Inception:
+    """The whole network in use."""
+    torch.manual_seed(2)
+    return Inception().requires_grad_(False).eval()
+
+
+def test_the_last_blocks(whole: Inception) -> None:
+    """Szegedy et al. 2015, table 1: 8 x 8 x 1280, and 8 x 8 x 2048 in the end."""
+    with torch.device("meta"):
+        network = Inception()
+        x = torch.empty(1, 768, 17, 17)
+    sizes = []
+    for name in ("Mixed_7a", "Mixed_7b", "Mixed_7c"):
+        x = network.get_submodule(name)(x)
+        sizes.append(tuple(x.shape[1:]))
+    assert sizes == [(1280, 8, 8), (2048, 8, 8), (2048, 8, 8)]
+    assert sum(w.numel() for w in network.parameters()) == 21_785_568
+
+
+def test_the_last_layers_are_named_as_published(whole: Inception) -> None:
+    shapes = {name: tuple(w.shape) for name, w in whole.filters().items() if w.ndim == 4}
+    assert shapes["Mixed_7a.branch3x3_2.conv.weight"] == (320, 192, 3, 3)
+    assert shapes["Mixed_7a.branch7x7x3_4.conv.weight"] == (192, 192, 3, 3)
+    assert shapes["Mixed_7b.branch3x3_2a.conv.weight"] == (384, 384, 1, 3)
+    assert shapes["Mixed_7b.branch3x3_2b.conv.weight"] == (384, 384, 3, 1)
+    assert shapes["Mixed_7c.branch3x3dbl_3a.conv.weight"] == (384, 384, 1, 3)
+    assert shapes["Mixed_7c.branch3x3dbl_3b.conv.weight"] == (384, 384, 3, 1)
+    assert shapes["Mixed_7c.branch_pool.conv.weight"] == (192, 2048, 1, 1)
+
+
+def test_forks_step_by_step(whole: Inception) -> None:
+    state, x = whole.state_dict(), torch.rand(1, 1280, 3, 4)
+
+    def fork(name: str, x: Tensor) -> Tensor:
+        row = layer(state, f"{name}a", x, padding=(0, 1))
+        return torch.cat([row, layer(state, f"{name}b", x, padding=(1, 0))], 1)
+
+    double = layer(state, "Mixed_7b.branch3x3dbl_1", x)
+    double = layer(state, "Mixed_7b.branch3x3dbl_2", double, padding=1)
+    pooled = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    expected = [
+        layer(state, "Mixed_7b.branch1x1", x),
+        fork("Mixed_7b.branch3x3_2", layer(state, "Mixed_7b.branch3x3_1", x)),
+        fork("Mixed_7b.branch3x3dbl_3", double),
+        layer(state, "Mixed_7b.branch_pool", pooled),
+    ]
+    given = whole.get_submodule("Mixed_7b")(x)
+    torch.testing.assert_close(given, torch.cat(expected, 1), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (400, 31)])
+def test_fid_looks_at_squares_of_one_size(whole: Inception, size: tuple[int, int]) -> None:
+    picture = torch.rand(1, 3, *size)
+    seen = F.interpolate(picture, (FID_SIDE, FID_SIDE), mode="bilinear", antialias=True)
+    found = whole(picture)
+    assert found.shape == (1, 2048)
+    torch.testing.assert_close(found, whole.features(seen).mean((2, 3)))
+
+
+def test_a_file_with_the_first_blocks_only(predictor: InceptionPredictor, home: Path) -> None:
+    """Enough for the prediction network; FID says what to do."""
+    path = home / "inception-v3.safetensors"
+    weights.write(path, predictor.filters(), weights.Header("inception", "v3"))
+    load_inception()
+    with pytest.raises(DamagedWeights, match="Import it again"):
+        load_fid()
 
 
 # --- published weights ---

@@ -1,7 +1,6 @@
-"""Inception-v3 as torchvision publishes it, made into the paper's style prediction network.
+"""Inception-v3 as torchvision publishes it, made into what ghiasi's network and FID begin with.
 
-What lies beyond Mixed_6e is dropped (73 MB of 109), and so is the auxiliary classifier. The
-weights are Google's, ported from TensorFlow.
+Both classifiers are dropped (22 MB of 109). The weights are Google's, ported from TensorFlow.
 """
 
 from collections.abc import Mapping
@@ -13,11 +12,9 @@ from impasto import weights
 from impasto.convert.torchvision_vgg import _load, _some
 from impasto.download import file_sha256
 from impasto.errors import BadInput, DamagedWeights
-from impasto.networks.inception import BLOCKS, STEM, InceptionPredictor
+from impasto.networks.inception import ALL_BLOCKS, FILE, STEM, URL, Inception
 from impasto.weights import Header
 
-FILE = "inception_v3_google-0cc3c7bd.pth"
-URL = f"https://download.pytorch.org/models/{FILE}"
 SHA256 = "0cc3c7bd"  # its first digits
 LICENSE = "BSD-3-Clause (torchvision), Apache-2.0 (Google)"
 
@@ -34,29 +31,29 @@ def import_file(path: Path, *, source: str | None = None) -> Path:
     """
     state, header = _load(path)
     try:
-        predictor = predictor_from(state)
+        network = network_from(state)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
     stored = weights.user_folder() / weights.file_name("inception", "v3")
-    weights.write(stored, predictor.filters(), header or _new_header(path, source))
+    weights.write(stored, network.filters(), header or _new_header(path, source))
     return stored
 
 
-def predictor_from(state: Mapping[str, Tensor]) -> InceptionPredictor:
-    """The network with the filters of a state dict; its linear map is random.
+def network_from(state: Mapping[str, Tensor]) -> Inception:
+    """The network with the filters of a state dict.
 
     Raises BadInput that says what differs where ``state`` is not Inception-v3, DamagedWeights
     where it holds values that are not finite.
     """
-    predictor = InceptionPredictor()
-    own = predictor.filters()
+    network = Inception()
+    own = network.filters()
     if differs := _difference(state, own):
         raise BadInput(f"this is not Inception-v3: {differs}. Give torchvision's {FILE}.")
     for key in own:
         if not state[key].isfinite().all():
             raise DamagedWeights(f"{key} holds values that are not finite. Get the file again.")
-    predictor.take({key: state[key].float() for key in own})
-    return predictor
+    network.take({key: state[key].float() for key in own})
+    return network
 
 
 def _difference(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
@@ -72,9 +69,9 @@ def _difference(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
 
 
 def _kept(key: str) -> bool:
-    """Whether a key belongs to a layer as far as Mixed_6e; counters of batches do not matter."""
+    """Whether a key belongs to a layer that is kept; counters of batches do not matter."""
     layer, _, rest = key.partition(".")
-    return layer in (*STEM, *BLOCKS) and not rest.endswith("num_batches_tracked")
+    return layer in (*STEM, *ALL_BLOCKS) and not rest.endswith("num_batches_tracked")
 
 
 def _new_header(path: Path, source: str | None) -> Header:
@@ -85,5 +82,5 @@ def _new_header(path: Path, source: str | None) -> Header:
         name="v3",
         license=LICENSE if source else "unknown",
         source=source or path.name,
-        note="Inception-v3 as far as Mixed_6e, without the linear map to the embedding",
+        note="Inception-v3 as far as Mixed_7c, without its classifiers",
     )
