@@ -1,55 +1,24 @@
-"""Repaint a sample photo in a few styles by every method: pictures, a contact sheet and a table."""
+"""A sample photo in three styles by every method, side by side on one page."""
 
-import json
+import subprocess
 import sys
 from pathlib import Path
 
-import torch
-from rich.console import Console
-from rich.table import Table
-from skimage import data
+from impasto.media.image import write
+from impasto.media.samples import sample_photo
 
-from impasto.media.image import to_tensor, write
-from impasto.pipeline import figures, paint, prepare
-from impasto.recipe import Recipe
-
-METHODS = ("johnson", "dumoulin", "ghiasi", "adain", "wct", "gatys")
-STYLES = ("starry-night", "great-wave", "composition-vii", "the-scream", "grande-jatte")
-COLUMNS = ("method", "style", "size", "seconds", "peak_mb", "style_error", "content_error")
+STYLES = ("starry-night", "great-wave", "composition-vii")
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    photo = to_tensor(data.chelsea())
-    write(photo, folder / "photo.png")
-    pictures, rows = [], []
-    for method in METHODS:
-        pictures.append(photo)
-        for style in STYLES:
-            job = prepare(Recipe(styles=(style,), method=method), photo)
-            result = paint(job)
-            path = folder / f"{style}.{method}.png"
-            write(result.pixels, path, recipe=result.recipe.embedded())
-            pictures.append(result.pixels)
-            rows.append({"style": style, **figures(job, result)})
-            print(f"{style} by {method}: {result.seconds:.2f} s", flush=True)
-    write(contact_sheet(pictures, columns=1 + len(STYLES)), folder / "sheet.png")
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    print_table(rows)
-    print(f"The pictures are in {folder}/; look at {folder}/sheet.png first.")
-
-
-def contact_sheet(pictures: list[torch.Tensor], columns: int) -> torch.Tensor:
-    """Pictures of one size side by side.  -> (1, 3, rows * H, columns * W)"""
-    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
-    return torch.cat([torch.cat(row, 3) for row in rows], 2)
-
-
-def print_table(rows: list[dict[str, object]]) -> None:
-    table = Table(*COLUMNS)
-    for row in rows:
-        table.add_row(*(str(row[column]) for column in COLUMNS))
-    Console(width=100).print(table)
+    photo = folder / "chelsea.png"
+    write(sample_photo("chelsea"), photo)
+    words = ["impasto", "compare", str(photo), "--size", "400", "-o", str(folder)]
+    words += [word for style in STYLES for word in ("-s", style)]
+    print(" ".join(words), flush=True)
+    subprocess.run([sys.executable, "-m", *words], check=True)
+    print(f"Open {folder}/index.html to see them side by side; {folder}/sheet.jpg is one picture.")
 
 
 if __name__ == "__main__":

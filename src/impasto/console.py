@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,8 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Table
 
 if TYPE_CHECKING:
+    from impasto.evaluate.cells import Row
     from impasto.training.loop import Progress as TrainingProgress
 
 OnEvent = Callable[[Mapping[str, object]], None]
@@ -123,6 +125,45 @@ def _loss(progress: "TrainingProgress", name: str) -> str:
     return f"{name} {progress.losses[name]:.3f}" + (
         f" ({share:.0f} %)" if share is not None else ""
     )
+
+
+@contextmanager
+def cells_bar(count: int) -> Iterator[Callable[["Row", bool], None]]:
+    """A bar over the pictures of a comparison, and a line for each that is new or failed."""
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    with _bar(
+        TextColumn("comparing"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+    ) as bar:
+        task = bar.add_task("comparing", total=count)
+
+        def show(row: "Row", old: bool) -> None:
+            bar.advance(task)
+            if not old and row.method not in ("photo", "style"):
+                told = f"{row.seconds:.2f} s" if row.outcome == "done" else row.reason
+                strength = "" if row.strength is None else f" {row.strength:g}"
+                console.print(f"{row.photo} in {row.style} by {row.method}{strength}: {told}")
+
+        yield show
+
+
+def print_means(rows: Sequence["Row"]) -> None:
+    """A table of what the methods took and reached on average."""
+    table = Table("method", "pictures", "seconds", "loading", "MB", "style_error", "content_error")
+    for method in dict.fromkeys(row.method for row in rows):
+        done = [row for row in rows if row.method == method and row.outcome == "done"]
+        errors = [[row.metrics[name] for row in done] for name in ("style_error", "content_error")]
+        times = [[row.seconds for row in done], [row.load_seconds for row in done]]
+        columns = [*times, [row.peak_mb for row in done], *errors]
+        table.add_row(method, str(len(done)), *map(_mean, columns))
+    Console(width=100).print(table)
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    there = [value for value in values if value is not None]
+    return f"{sum(there) / len(there):.3g}" if there else "–"
 
 
 @contextmanager

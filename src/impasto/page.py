@@ -10,6 +10,9 @@ from torch import Tensor
 from impasto.files import replacing
 from impasto.media.image import encode
 
+LEAST = 1e-4
+"""Figures nearer to zero are only said to be less."""
+
 QUALITY = 88
 """Of the pictures inside pages; the files beside them lose nothing."""
 
@@ -44,20 +47,26 @@ def inline(name: str) -> str:
 
 
 def embedded(picture: Tensor, suffix: str = ".webp") -> str:
-    """A picture as text that an ``img`` takes for its source.  (1, 3, H, W), [0, 1]  ->  data:..."""
+    """A picture as what an ``img`` takes for its source.  (1, 3, H, W), [0, 1]  ->  data:..."""
     data = encode(picture, suffix, quality=QUALITY)
     return f"data:image/{suffix[1:]};base64,{base64.b64encode(data).decode()}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure with that many digits that count, a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}g}"
+    if value is None:
+        return "–"
+    if 0 < abs(value) < LEAST:
+        return f"< {LEAST:f}".rstrip("0")
+    short = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(float(short)) >= 10**digits else short
 
 
 def seconds(value: float | None) -> str:
     """A time as people say it: 0.05 s, 12 s, 3 min 20 s."""
     if value is None:
         return "–"
-    if value < 60:
+    if round(value) < 60:
         return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
-    return f"{value // 60:.0f} min {value % 60:02.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02} s"

@@ -28,8 +28,19 @@ class Can:
     """Styles in masks by statistics; other methods paint the whole in each and mix in light."""
     steps: bool = False
     """Works in steps: previews, and an interruption keeps the best picture so far."""
+    any_style: bool = True
+    """Paints every style; others paint those that they have learned."""
     options: frozenset[str] = frozenset()
     """Fields of the Recipe that only some methods know, such as ``init``."""
+
+    def words(self) -> list[str]:
+        """The same for people."""
+        return [
+            "any style" if self.any_style else "the styles it has learned",
+            "masks by statistics" if self.regions else "masks mixed in light",
+            *(["previews while it works"] if self.steps else []),
+            *(f"--{option.replace('_', '-')}" for option in sorted(self.options)),
+        ]
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,10 @@ class Stylizer(nn.Module, ABC):
 
     name: ClassVar[str]
     paper: ClassVar[str]
+    good: ClassVar[str]
+    """What speaks for it, in one line."""
+    bad: ClassVar[str]
+    """What speaks against it."""
     strength: ClassVar[float]
     """What the method looks best at when nothing else is asked for."""
     can: ClassVar[Can] = Can()

@@ -6,9 +6,11 @@ Its header tells kind, name, config, recipe, licence, source, metrics and the di
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,6 +36,9 @@ class Published:
     download_bytes: int
     kept_bytes: int
 
+
+_seen: ContextVar[set[Path] | None] = ContextVar("seen", default=None)
+"""The files read so far, while somebody wants to know."""
 
 PUBLISHED: Mapping[str, Published] = {
     "vgg16": Published(
@@ -135,10 +140,14 @@ def available() -> list[Entry]:
     return [_entry(path, where) for path, where in _files()]
 
 
+def files(*kinds: str) -> list[Path]:
+    """All files of those kinds, packaged ones first."""
+    return [path for path, _ in _files() if _kind_and_name(path)[0] in kinds]
+
+
 def names(kind: str) -> list[str]:
     """The names of all weights of a kind, packaged ones first; no file is opened."""
-    found = (_kind_and_name(path) for path, _ in _files())
-    return list(dict.fromkeys(name for have, name in found if have == kind))
+    return list(dict.fromkeys(_kind_and_name(path)[1] for path in files(kind)))
 
 
 def find(kind: str, name: str) -> Path:
@@ -199,6 +208,12 @@ def read_header(path: Path) -> Header:
         return _header(path, file.metadata() or {})
 
 
+def parameters(path: Path) -> int:
+    """How many numbers a file holds, without loading them; raises as ``read`` does."""
+    with _opened(path, "numpy") as file:
+        return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+
+
 def read_raw(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     """Tensors and metadata of any safetensors file, unchecked; raises as ``read`` does."""
     with _opened(path, "pt") as file:
@@ -213,9 +228,22 @@ def read(path: Path) -> Weights:
     """
     tensors, metadata = read_raw(path)
     header = _header(path, metadata)
+    if (seen := _seen.get()) is not None:
+        seen.add(path)
     if digest(tensors) != header.sha256:
         raise _damaged(path, "its content does not match its sha256")
     return Weights(tensors, header)
+
+
+@contextmanager
+def recorded() -> Iterator[set[Path]]:
+    """The files that are read while this is open."""
+    paths: set[Path] = set()
+    token = _seen.set(paths)
+    try:
+        yield paths
+    finally:
+        _seen.reset(token)
 
 
 def write(path: Path, tensors: Mapping[str, "Tensor"], header: Header) -> None:

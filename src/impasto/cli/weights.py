@@ -62,9 +62,11 @@ def weights_verify() -> None:
 
 @weights_group.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--as", "name", required=True, help="vgg16 or vgg19.")
+@click.option("--as", "name", required=True, help="vgg16, vgg19, inception or lpips.")
 def weights_import(file: Path, name: str) -> None:
     """Take weights from a file that is already here (.pth or .safetensors)."""
-    from impasto.convert.torchvision_vgg import import_file
+    from impasto.convert import lpips, torchvision_inception, torchvision_vgg
 
-    click.echo(import_file(file, name))
+    others = {"inception": torchvision_inception.import_file, "lpips": lpips.import_file}
+    path = others[name](file) if name in others else torchvision_vgg.import_file(file, name)
+    click.echo(path)

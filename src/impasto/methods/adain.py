@@ -36,6 +36,8 @@ class Adain(Stylizer):
 
     name = "adain"
     paper = "Huang & Belongie 2017, arXiv:1703.06868"
+    good = "Any painting at once; keeps what the photo shows; masks."
+    bad = "Strokes are hinted at more than painted."
     strength = 1.0
     can = Can(options=frozenset({"finish"}))
 

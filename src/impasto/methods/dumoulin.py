@@ -29,8 +29,10 @@ class Dumoulin(Stylizer):
 
     name = "dumoulin"
     paper = "Dumoulin, Shlens & Kudlur 2016, arXiv:1610.07629"
+    good = "Every named style in one network, any strength, any mix; new styles in minutes."
+    bad = "Paints only what it has learned."
     strength = 1.0
-    can = Can(regions=False)
+    can = Can(regions=False, any_style=False)
 
     def __init__(
         self, painter: ManyStyles, styles: Sequence[str], key: str, runtime: Runtime

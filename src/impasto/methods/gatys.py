@@ -97,6 +97,8 @@ class Gatys(Stylizer):
 
     name = "gatys"
     paper = "Gatys, Ecker & Bethge 2015, arXiv:1508.06576"
+    good = "The best strokes of any painting: the picture itself is optimised."
+    bad = "Takes seconds to minutes for each picture."
     strength = 0.5
     can = Can(steps=True, options=frozenset({"init", "iterations", "quality", "optimizer"}))
 
@@ -273,8 +275,7 @@ def _shared_out(total: int, shares: list[int]) -> list[int]:
 
 def odds(strength: float) -> float:
     """The factor of the style's weight: 0 at 0, 1 at one half, about 1,000 at 1."""
-    strength = min(strength, 0.97)
-    return (strength / (1 - strength)) ** 2
+    return (min(strength, 0.97) / (1 - min(strength, 0.97))) ** 2
 
 
 def _look(region: Region, features: Mapping[str, Tensor], photo: Image, weight: float) -> Look:

@@ -32,6 +32,8 @@ class Ghiasi(Stylizer):
 
     name = "ghiasi"
     paper = "Ghiasi, Lee, Kudlur, Dumoulin & Shlens 2017, arXiv:1705.06830"
+    good = "Any painting at once, painted rather than filtered."
+    bad = "Guesses strokes from statistics: unusual styles come out tamer."
     strength = 1.0
     can = Can(regions=False)
 

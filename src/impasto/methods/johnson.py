@@ -31,8 +31,10 @@ class Johnson(Stylizer):
 
     name = "johnson"
     paper = "Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155"
+    good = "Nearest to gatys in one pass, in hundredths of a second: for many pictures."
+    bad = "A network has to be learned for every style, which takes a while."
     strength = 1.0
-    can = Can(regions=False)
+    can = Can(regions=False, any_style=False)
 
     def __init__(self, styles: Sequence[str], runtime: Runtime) -> None:
         super().__init__()
@@ -50,6 +52,8 @@ class Johnson(Stylizer):
                 "No network of johnson is on this machine. Learn one with: "
                 "impasto train johnson --style PICTURE --content FOLDER"
             )
+        wanted = {share.source for share in recipe.styles}
+        styles.sort(key=lambda name: name not in wanted)  # the first is rehearsed, so it is read
         return cls(styles, machine)
 
     @classmethod

@@ -56,6 +56,8 @@ class Wct(Stylizer):
 
     name = "wct"
     paper = "Li, Fang, Yang, Wang, Lu & Yang 2017, arXiv:1705.08086"
+    good = "Any painting at once, with strong strokes and exact colours; masks."
+    bad = "Bends fine detail, faces first."
     strength = 0.6
     can = Can(options=frozenset({"levels", "level_strengths", "floor", "shrinkage"}))
 

@@ -1,6 +1,5 @@
 """Training pictures: any folder, listed once, decoded when needed, in an order set by the seed."""
 
-import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch.utils.data import Dataset
 
 from impasto.errors import BadInput, BadPicture
 from impasto.media.decode import decoded
+from impasto.media.folder import listed
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"})
 
@@ -48,15 +48,8 @@ def list_pictures(folder: Path) -> list[Picture]:
     if not folder.is_dir():
         raise BadInput(f"No folder {str(folder)!r}: training needs one with pictures in it.")
     wanted = (*SUFFIXES, SHARD)
-    paths = [
-        Path(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(wanted)
-    ]
-    paths.sort(key=lambda path: path.parts)
     pictures: list[Picture] = []
-    for path in paths:
+    for path in listed(folder, wanted):
         pictures += members(path) if path.suffix.lower() == SHARD else [path]
     if not pictures:
         raise BadInput(f"No pictures in {str(folder)!r} (looked for {', '.join(sorted(wanted))}).")
