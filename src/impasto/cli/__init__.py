@@ -3,6 +3,8 @@
 import click
 
 from impasto import __version__
+from impasto.cli.compare import compare, evaluate
+from impasto.cli.lens import lens
 from impasto.cli.paint import mix, stylize
 from impasto.cli.styles import styles
 from impasto.cli.train import train
@@ -12,7 +14,7 @@ from impasto.shell import Impasto
 
 @click.group(
     cls=Impasto,
-    commands=[stylize, mix, styles, weights_group, train],
+    commands=[stylize, mix, compare, evaluate, styles, weights_group, train, lens],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="impasto")
