@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from impasto.estimate import Estimate, estimate, fitting, pace, peak_mb
 from impasto.losses import content_error, style_error
 from impasto.media import color
 from impasto.media import image as media
+from impasto.media.guided import guided_upsample
 from impasto.moments import gram, moments
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
 from impasto.recipe import Recipe
@@ -24,6 +25,9 @@ from impasto.sources import Source, read_styles
 from impasto.style import Style
 from impasto.stylizer import OnStep, Step, Stylizer
 
+CANVAS = 512
+"""Long side, pixels, at which strokes of size 1 are painted."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -32,6 +36,8 @@ class Job:
     recipe: Recipe
     photo: Tensor
     """At the size of the result."""
+    canvas: Tensor
+    """The photo at the size at which it is painted."""
     stylizer: Stylizer
     encoder: Encoder
     runtime: Runtime
@@ -101,10 +107,19 @@ def prepare(
     settled = recipe.model_copy(update={"size": cost.size, "strength": strength})
     height, width = media.fit(photo.shape[-1], photo.shape[-2], cost.size)
     photo = media.resize(photo, (height, width))
+    canvas = media.scaled(photo, canvas_size(settled, max(height, width)))
     parts, more = divided(recipe, styles, photo, given, alpha)
     seconds = time.perf_counter() - start
     notices = (*notices, *more)
-    return Job(settled, photo, stylizer, encoder, machine, parts, recolor, cost, seconds, notices)
+    return Job(
+        *(settled, photo, canvas, stylizer, encoder, machine),
+        *(parts, recolor, cost, seconds, notices),
+    )
+
+
+def canvas_size(recipe: Recipe, size: int) -> int:
+    """Long side at which a picture of a size is painted: all of it, or as large strokes need."""
+    return size if recipe.stroke_size is None else min(size, round(CANVAS / recipe.stroke_size))
 
 
 def check_controls(recipe: Recipe) -> None:
@@ -166,7 +181,7 @@ def run(
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(job.recipe.seed)
         try:
-            return job.stylizer.stylize(job.photo, regions, strength, on_step)
+            return job.stylizer.stylize(job.canvas, regions, strength, on_step)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise _out_of_memory(job.recipe) from error
         except RuntimeError as error:  # the CPU allocator of torch has no class of its own
@@ -184,6 +199,10 @@ def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> tuple[Estimate, 
     own = max(photo.shape[-2:])
     aspect = min(photo.shape[-2:]) / own
     speed = pace(stylizer)
+    if recipe.stroke_size is not None:
+        size = recipe.size or own
+        small = estimate(stylizer, speed, canvas_size(recipe, size), aspect)
+        return replace(small, size=size), ()
     if recipe.size is not None:
         return estimate(stylizer, speed, recipe.size, aspect), ()
     cost = fitting(stylizer, speed, own, aspect)
@@ -195,7 +214,11 @@ def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> tuple[Estimate, 
 
 def full_size(job: Job, image: Tensor) -> Tensor:
     """A picture in progress, which may be of a smaller scale, at the size of the result."""
-    return media.resize(image.detach().float().cpu(), (job.photo.shape[-2], job.photo.shape[-1]))
+    image = image.detach().float().cpu()
+    if job.recipe.stroke_size is not None:
+        painted = media.resize(image, (job.canvas.shape[-2], job.canvas.shape[-1]))
+        return guided_upsample(painted, job.photo)
+    return media.resize(image, (job.photo.shape[-2], job.photo.shape[-1]))
 
 
 def fitted_alpha(photo: media.Picture, pixels: Tensor) -> Tensor | None:

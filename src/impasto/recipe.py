@@ -102,6 +102,14 @@ class Recipe(BaseModel):
     style_scale: Annotated[
         float, Field(ge=0.5, le=2, description="Size of the strokes: 2 is twice as large.")
     ] = 1.0
+    stroke_size: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=8,
+            description="Strokes relative to the picture: 1 as at 512 px [as large in pixels].",
+        ),
+    ] = None
     feather: Annotated[
         float,
         Field(ge=0, le=20, description="How soft edges of masks are, % of the long side."),
