@@ -1,15 +1,17 @@
 """Estimates: they grow with the work, and settle the size within bounds."""
 
+import sys
 import timeit
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
 from impasto import estimate
-from impasto.estimate import Pace, fitting, pace, peak_mb
+from impasto.estimate import Pace, fitting, pace, peak_mb, reset_peak
 from impasto.methods.gatys import Gatys
 from impasto.networks.encoders import Encoder
 from impasto.runtime import Runtime
@@ -81,4 +83,35 @@ def test_the_rehearsal_leaves_random_numbers_alone_or_the_seed_comes_after(
 
 
 def test_peak_is_at_least_what_is_held_now() -> None:
+    assert peak_mb() >= 0.9 * psutil.Process().memory_info().rss / 1e6
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can")
+def test_a_peak_can_be_forgotten() -> None:
+    """What was held and given back counts until then, and no longer."""
+    held = torch.ones(200_000_000 // 4)
+    reset_peak()
+    before = peak_mb()
+    del held
+    assert peak_mb() == pytest.approx(before, abs=20)
+    reset_peak()
+    forgotten = peak_mb()
+    assert forgotten < before - 150
+    torch.ones(100_000_000 // 4)
+    assert peak_mb() > forgotten + 80
+
+
+def test_where_a_peak_cannot_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    before = peak_mb()
+    reset_peak()
+    assert peak_mb() >= before
+
+
+def test_elsewhere_the_system_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The two ways agree: both are the most that was held, here of a process that forgot none."""
+    monkeypatch.setattr(estimate, "STATUS", tmp_path / "none")
     assert peak_mb() >= 0.9 * psutil.Process().memory_info().rss / 1e6

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto import methods
 from impasto.codes import Region
 from impasto.media.color import to_linear, to_srgb
 from impasto.networks.encoders import Encoder
@@ -136,3 +137,32 @@ def test_strength_zero_paints_nothing(photo: Tensor) -> None:
     assert torch.equal(painted, photo)
     assert painted is not photo
     assert wash.asked == []
+
+
+# --- what is said of a method ---
+
+
+def test_abilities_in_words() -> None:
+    assert Can().words() == ["any style", "masks by statistics"]
+    options = frozenset({"level_strengths", "init"})
+    little = Can(regions=False, any_style=False, steps=True, options=options)
+    assert little.words() == [
+        "the styles it has learned",
+        "masks mixed in light",
+        "previews while it works",
+        "--init",
+        "--level-strengths",
+    ]
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_says_what_speaks_for_and_against_it(name: str) -> None:
+    """In one line each, beside its paper; and words and deeds agree."""
+    method = methods.get(name)
+    for line in (method.good, method.bad, method.paper):
+        assert 10 < len(line) <= 100 and line == line.strip() and "\n" not in line
+    assert method.good.endswith(".") and method.bad.endswith(".")
+    assert len({method.good, method.bad}) == 2
+    knows = method.knows(Style("compact", {}, "a style that nobody has learned"))
+    assert knows == method.can.any_style
+    assert method.can.options <= Recipe.model_fields.keys()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,3 +226,60 @@ def test_names_never_leave_the_folders(home: Path) -> None:
     (home / "encoder-x").mkdir()
     with pytest.raises(UnknownName):
         weights.find("encoder", "x/../../encoder-out")
+
+
+def test_files_of_some_kinds(home: Path) -> None:
+    packaged = weights.folders()[0]
+    for path in (home / "encoder-a.safetensors", packaged / "encoder-b.safetensors"):
+        weights.write(path, tensors(), HEADER)
+    weights.write(home / "wct-a.safetensors", tensors(), HEADER)
+    (home / "encoder-folder.safetensors").mkdir()
+    assert weights.files("encoder") == [
+        packaged / "encoder-b.safetensors",
+        home / "encoder-a.safetensors",
+    ]
+    assert [path.name for path in weights.files("wct", "adain")] == ["wct-a.safetensors"]
+    assert weights.files() == weights.files("encode") == []
+
+
+# --- what a picture takes ---
+
+
+def test_parameters_are_counted_without_reading_them(sound: Path, tmp_path: Path) -> None:
+    """Those of the five tensors: 3 x 2, 5, 2 x 2, a single number, none."""
+    assert weights.parameters(sound) == 6 + 5 + 4 + 1 + 0
+    (tmp_path / "encoder-x.safetensors").write_bytes(sound.read_bytes()[:-1])
+    with pytest.raises(DamagedWeights):
+        weights.parameters(tmp_path / "encoder-x.safetensors")
+    with pytest.raises(MissingWeights):
+        weights.parameters(tmp_path / "none.safetensors")
+
+
+def test_what_is_read_is_recorded(sound: Path, tmp_path: Path) -> None:
+    other = tmp_path / "wct-x.safetensors"
+    weights.write(other, tensors(), HEADER)
+    weights.read(sound)
+    with weights.recorded() as outer:
+        weights.read(sound)
+        weights.read(sound)
+        weights.read_header(other)
+        weights.parameters(other)
+        with weights.recorded() as inner:
+            weights.read(other)
+    weights.read(other)
+    assert (outer, inner) == ({sound}, {other})
+
+
+def test_recording_ends_with_an_error(sound: Path) -> None:
+    with pytest.raises(ZeroDivisionError), weights.recorded() as paths:
+        raise ZeroDivisionError
+    weights.read(sound)
+    assert paths == set()
+
+
+def test_threads_do_not_record_one_another(sound: Path) -> None:
+    with weights.recorded() as paths:
+        thread = threading.Thread(target=weights.read, args=(sound,))
+        thread.start()
+        thread.join()
+    assert paths == set()

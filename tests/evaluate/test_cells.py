@@ -26,7 +26,6 @@ from impasto.media import image as media
 from impasto.pipeline import check_controls
 from impasto.recipe import Recipe
 
-
 RECIPE = Recipe(size=64)
 
 

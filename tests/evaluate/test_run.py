@@ -226,7 +226,7 @@ def test_back_to_the_first_size(studio: Studio) -> None:
         for row in rows:
             found = media.read(Path("out", row.picture)).pixels.shape[-1]
             assert found == row.width == row.metrics["width"] == size
-    assert read_rows(Path("out", ROWS)) == rows
+    assert read_rows(Path("out", ROWS))[-2:] == rows
 
 
 @pytest.mark.usefixtures("here")

@@ -8,6 +8,8 @@ from impasto.evaluate.summary import Group
 
 WIDTH, HEIGHT = 760.0, 440.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 120.0, 16.0, 52.0
+TICKS = 6
+"""Of content_error: so many, and the one at 0."""
 LEAST = 1e-3
 """Of style_error: smaller is drawn there, since the axis is logarithmic."""
 
@@ -84,6 +86,7 @@ def plot(groups: Sequence[Group]) -> Plot | None:
         for name, control in names
     ]
     decades = tuple((across(10.0**e), f"{10.0**e:g}") for e in range(low, high + 1))
-    step = 0.1 if most < 0.6 else 0.25 if most < 1.5 else 1.0
+    sizes = (size * 10.0**power for power in range(-1, 9) for size in (1, 2.5, 5))
+    step = next(size for size in sizes if most / size <= TICKS)
     steps = tuple((down(i * step), f"{i * step:g}") for i in range(int(most / step) + 1))
     return Plot(tuple(curves), decades, steps)

@@ -121,7 +121,7 @@ def painted(recipe: Recipe, target: Path) -> Painted:
         return Painted("failed", "There was not enough memory.")
     except Exception as error:  # one method's fault must not end the comparison
         said = str(error).strip().partition("\n")[0]
-        return Painted("failed", f"{type(error).__name__}: {said}")
+        return Painted("failed", f"{type(error).__name__}: {said}".removesuffix(": "))
 
 
 def _painted(recipe: Recipe, target: Path) -> Painted:

@@ -1,7 +1,7 @@
 """Features: what the channels of a network look for, grown from noise.
 
 Activation maximisation as in Olah, Mordvintsev & Schubert 2017, distill.pub/2017/feature-
-visualization: a picture made of waves, in the decorrelated colors of photos, is optimised for the
+visualization: a picture made of waves, in the decorrelated colours of photos, is optimised for the
 mean answer of one channel while it is shifted, turned and resized at random.
 
 Differs: every picture has one fixed contrast, so that it cannot run into black and white; the
@@ -40,10 +40,10 @@ DECAY = 2.0
 """A wave weighs 1 / frequency to this power. Olah et al.: 1, which leaves fine noise."""
 
 CONTRAST = 0.6
-"""Root mean square of a picture in decorrelated colors."""
+"""Root mean square of a picture in decorrelated colours."""
 
 CHROMA = 2.0
-"""How much stronger than in photos colors are against lightness: contrast being scarce, grey
+"""How much stronger than in photos colours are against lightness: contrast being scarce, grey
 would take all of it."""
 
 VARIATION = 6.0
@@ -56,7 +56,7 @@ SHIFT, TURN, ZOOM = 8.0, 10.0, 0.2
 """Most that a picture of ``SIDE`` pixels is moved: pixels, degrees, logarithm of the size."""
 
 COLORS = ((0.0502, 0.0405, 0.0326), (0.0405, 0.0444, 0.0408), (0.0326, 0.0408, 0.0429))
-"""Covariance of sRGB about a photo's mean color, the average of ``PHOTOS``. Its square roots of
+"""Covariance of sRGB about a photo's mean colour, the average of ``PHOTOS``. Its square roots of
 eigenvalues, 0.35, 0.12 and 0.04, are near those of 400 photos of all kinds: 0.39, 0.10, 0.04."""
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -105,7 +105,7 @@ def features(
         "Features",
         "Each picture began as noise and was changed step by step until one channel of the network "
         "answered it as strongly as it could: it shows what that channel looks for. From row to "
-        "row the channels look at a larger part of a picture, and stripes and plain colors turn "
+        "row the channels look at a larger part of a picture, and stripes and plain colours turn "
         "into patterns, and patterns into parts of things.",
         tuple(rows),
     )
@@ -178,7 +178,9 @@ def maximised(
     """Pictures that the channels answer strongly.  ->  (N, 3, S, S), [0, 1], S as ``side`` says"""
     generator = torch.Generator().manual_seed(seed)
     size = side(encoder, tap)
-    spectrum = noise(len(channels.indices), size, generator).to(machine.device).requires_grad_()
+    spectrum = (
+        noise(len(channels.indices), (size, size), generator).to(machine.device).requires_grad_()
+    )
     optimiser = torch.optim.Adam([spectrum], lr=LR, betas=(0.9, 0.99))
     deviations = channels.deviations.to(machine.device)
     for step in range(1, STEPS + 1):
@@ -200,34 +202,49 @@ def side(encoder: Encoder, tap: str) -> int:
     return next(SIDE // times for times in (8, 4, 2, 1) if times <= max(1, fits))
 
 
-def noise(count: int, size: int, generator: torch.Generator) -> Tensor:
-    """A random spectrum of pictures, all waves alike.  ->  (N, 3, S, S/2 + 1, 2)"""
-    return torch.randn(count, 3, size, size // 2 + 1, 2, generator=generator)
+def noise(count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """A random spectrum of pictures (H, W), all waves alike.  ->  (N, 3, H, W//2 + 1, 2)"""
+    height, width = size
+    return torch.randn(count, 3, height, width // 2 + 1, 2, generator=generator)
 
 
 def picture(spectrum: Tensor, size: int) -> Tensor:
-    """What the waves add up to, in the colors of photos.
+    """What the waves add up to, long ones the stronger, in the colours of photos.
 
-    spectrum: (N, 3, S, S/2 + 1, 2), real and imaginary  ->  (N, 3, S, S), ]0, 1[
+    spectrum: (N, 3, S, S//2 + 1, 2)  ->  (N, 3, S, S), [0, 1], all of one contrast
     """
-    mixed = torch.einsum("ij,njhw->nihw", basis().to(spectrum), waves(spectrum, size))
+    summed = waves(spectrum, frequencies((size, size)) ** -DECAY, (size, size))
+    return colored(CONTRAST * summed / summed.square().mean((1, 2, 3), keepdim=True).sqrt())
+
+
+def frequencies(size: tuple[int, int]) -> Tensor:
+    """Cycles per pixel of every wave, at least one per picture.  (H, W)  ->  (H, W//2 + 1)"""
+    down, right = torch.fft.fftfreq(size[0]), torch.fft.rfftfreq(size[1])
+    return torch.hypot(down[:, None], right).clamp_min(1 / max(size))
+
+
+def waves(spectrum: Tensor, weights: Tensor, size: tuple[int, int]) -> Tensor:
+    """The sum of all waves.
+
+    spectrum: (N, 3, H, W//2 + 1, 2), real and imaginary; weights: (H, W//2 + 1)
+    ->  (N, 3, H, W)
+    """
+    weighted = torch.view_as_complex(spectrum) * weights.to(spectrum)
+    image: Tensor = torch.fft.irfft2(weighted, s=size, norm="ortho")
+    return image
+
+
+def colored(values: Tensor) -> Tensor:
+    """Amounts of the colours of ``basis`` as a picture, 0 being grey.
+
+    (N, 3, H, W)  ->  (N, 3, H, W), [0, 1]
+    """
+    mixed = torch.einsum("ij,njhw->nihw", basis().to(values), values)
     return torch.sigmoid(4 * mixed)  # its slope at grey is 1
 
 
-def waves(spectrum: Tensor, size: int) -> Tensor:
-    """The sum of the waves, long ones the stronger, of fixed contrast.
-
-    spectrum: (N, 3, S, S/2 + 1, 2), real and imaginary  ->  (N, 3, S, S)
-    """
-    down, right = torch.fft.fftfreq(size), torch.fft.rfftfreq(size)
-    frequency = torch.hypot(down[:, None], right).clamp_min(1 / size).to(spectrum)
-    weighted = torch.view_as_complex(spectrum) * frequency**-DECAY
-    image: Tensor = torch.fft.irfft2(weighted, s=(size, size), norm="ortho")
-    return CONTRAST * image / image.square().mean((1, 2, 3), keepdim=True).sqrt()
-
-
 def basis() -> Tensor:
-    """Three colors that vary independently in photos, in columns; the last is lightness.
+    """Three colours that vary independently in photos, in columns; the last is lightness.
 
     ->  (3, 3), of length 1 at most
 

@@ -54,7 +54,9 @@ function open(picture) {
   dialog.querySelector(".title").textContent = picture.closest("figure").querySelector("h3").textContent;
   stage.style.setProperty("--aspect", painted.getAttribute("width") / painted.getAttribute("height"));
   draw(slider.value);
-  if (!dialog.open) dialog.showModal();
+  if (dialog.open) return;
+  dialog.showModal();
+  slider.focus();  // so that the arrow keys move it
 }
 
 function draw(percent) {
