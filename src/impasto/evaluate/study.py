@@ -11,7 +11,7 @@ from impasto.evaluate.metrics import METRICS
 from impasto.evaluate.run import ROWS, run
 from impasto.evaluate.scatter import plot
 from impasto.evaluate.sets import with_fid
-from impasto.evaluate.summary import groups
+from impasto.evaluate.summary import COSTS, groups
 from impasto.media.folder import listed
 from impasto.media.image import SUFFIXES
 from impasto.networks.encoders import load_encoder
@@ -24,8 +24,6 @@ GALLERY = "gallery"
 """In the place of a folder: all named styles."""
 
 PAGE = "index.html"
-
-COSTS = ("seconds", "load_seconds", "peak_mb")
 
 
 def study(

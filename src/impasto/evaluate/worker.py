@@ -152,20 +152,10 @@ def _painted(recipe: Recipe, target: Path) -> Painted:
 
 
 def _networks(files: Iterable[Path], job: Job) -> list[Path]:
-    """Of the files that were read those that the method paints with.
-
-    Not those of styles; nor, where every style has a network, the one of another style that a pass
-    was timed with.
-    """
-    name, paths = job.stylizer.name, list(files)
+    """Of the files that were read those that the method paints with, not those of styles."""
     looks = any(isinstance(module, Encoder) for module in job.stylizer.modules())
-    own = {weights.file_name(name, style.name) for style in job.styles}
-    each = any(path.name in own for path in paths)
-
-    def needed(path: Path) -> bool:
-        if path.name.startswith("encoder-"):
-            return looks
-        other = each and path.name.startswith(f"{name}-") and path.name not in own
-        return not (other or path.name.endswith(SUFFIX))
-
-    return [path for path in paths if needed(path)]
+    return [
+        path
+        for path in files
+        if not path.name.endswith(SUFFIX) and (looks or not path.name.startswith("encoder-"))
+    ]

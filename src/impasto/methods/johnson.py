@@ -9,6 +9,7 @@ network knows no style but its own.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -22,7 +23,7 @@ from impasto.networks.encoders import Encoder
 from impasto.networks.painters import load, one_style
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
-from impasto.style import Style
+from impasto.style import SUFFIX, Style
 from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
 
 
@@ -52,7 +53,7 @@ class Johnson(Stylizer):
                 "No network of johnson is on this machine. Learn one with: "
                 "impasto train johnson --style PICTURE --content FOLDER"
             )
-        wanted = {share.source for share in recipe.styles}
+        wanted = {Path(share.source).name.removesuffix(SUFFIX) for share in recipe.styles}
         styles.sort(key=lambda name: name not in wanted)  # the first is rehearsed, so it is read
         return cls(styles, machine)
 
