@@ -128,8 +128,8 @@ def _row(encoder: Encoder, tap: str, channels: Channels, pixels: Tensor) -> Row:
             for channel, picture in zip(channels.indices, pixels, strict=True)
         ),
         f"{len(pixels)} of {total} channels, those that say most about photos; each value comes "
-        f"from a square of {field} × {field} pixels, each picture has "
-        f"{pixels.shape[-2]} × {pixels.shape[-1]}{size}.",
+        f"from a square of {field}\u00a0×\u00a0{field} pixels, each picture has "
+        f"{pixels.shape[-2]}\u00a0×\u00a0{pixels.shape[-1]}{size}.",
     )
 
 

@@ -4,10 +4,10 @@ The two rows of figure 1 of Gatys, Ecker & Bethge 2015, arXiv:1508.06576: from t
 tap (Mahendran & Vedaldi 2015, arXiv:1412.0035), and from the Gram matrices of one tap and all
 before it.
 
-Differs: the picture is made of waves in decorrelated colours, as for ``features``, and painted by
-Adam: in a tenth of the steps of L-BFGS on pixels it is nearer, and without their fine noise. For
-Gram matrices the waves are no stronger than those of twice the size that the deepest tap sees:
-larger ones are its own to find, or not, and the noise would otherwise look as if it had.
+Differs: the picture is made of waves in decorrelated colours, as for ``features``. On pixels as
+many steps of Adam leave five times the error of Gram matrices or more, and fine noise. For Gram
+matrices, waves longer than twice what the deepest tap sees are no stronger than those: the noise
+would bring large forms of which the network knows nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,13 +26,13 @@ from impasto.runtime import Runtime
 STEPS = 200
 """For every picture."""
 
-LR = 0.3
+LR = 0.6
 """At its highest."""
 
 CONTRAST = 0.15
 """Deviation of the noise to begin with, in decorrelated colours."""
 
-VARIATION = 0.1
+VARIATION = 0.5
 """Weight of the total variation against the relative error."""
 
 GRAIN = 2.0
@@ -90,13 +90,13 @@ def _view(photo: Tensor, content: tuple[Shown, ...], style: tuple[Shown, ...]) -
             Row(
                 "What and where: content",
                 content,
-                "Rebuilt from the answers of all channels of one tap, each in its place.",
+                "Rebuilt from the answers of all channels of one layer, each in its place.",
             ),
             Row(
                 "What goes with what: style",
                 style,
                 "Rebuilt from how often channels answer together, wherever that is (the Gram "
-                "matrix): of the first tap, of the first two, and so on. The more taps, the larger "
+                "matrix): in the first layer, in the first two, and so on. The more, the larger "
                 "the pieces of the photo that come back.",
             ),
         ),
@@ -144,7 +144,7 @@ def optimised(
     """
     found = frequencies(size)
     strength = 1 / found.clamp_min(1 / longest)
-    strength[0, 0] = 1 / found[0, 0]  # the mean color is to be found easily, whatever the grain
+    strength[0, 0] = 1 / found[0, 0]  # the mean colour is to be found easily, whatever the grain
     strength = (CONTRAST * strength / strength.square().mean().sqrt()).to(machine.device)
     generator = torch.Generator().manual_seed(seed)
     spectrum = noise(1, size, generator).to(machine.device).requires_grad_()
