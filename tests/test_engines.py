@@ -1,5 +1,8 @@
 """Engines: the network's own pictures, sooner; where something is amiss, torch and a word of it."""
 
+import os
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,8 +29,8 @@ needs_openvino = pytest.mark.skipif(not engines.find_spec("openvino"), reason="n
 
 
 @pytest.fixture(autouse=True)
-def _asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMPASTO_ENGINE", "openvino")
+def _not_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IMPASTO_ENGINE", raising=False)
 
 
 def network(norm: Norm = "instance", conditional: tuple[str, ...] = ()) -> Transformer:
@@ -300,6 +303,12 @@ def test_without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.equal(painted, painter(image))
 
 
+def test_it_can_be_switched_off(broken: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_ENGINE", "torch")
+    image = noise(64, 64)
+    assert torch.equal(Engine(Blur(), FP32, "blur", worth=0)(image), Blur()(image))
+
+
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_accelerators_need_none(device: str) -> None:
     assert not Engine(Blur(), Runtime(torch.device(device), bf16=False), "blur").able
@@ -337,12 +346,78 @@ def test_what_cannot_be_traced_is_noticed() -> None:
     assert torch.equal(painted, 1 - image)
 
 
+PRELUDE = """
+import gc, os, signal, subprocess, sys, threading
+import torch
+from torch import nn
+from impasto.engines import Engine
+from impasto.runtime import Runtime
+
+def paint(width=64):
+    engine = Engine(nn.AvgPool2d(3, 1, 1), Runtime(torch.device("cpu"), bf16=False), "blur", 0)
+    assert engine(torch.rand(1, 3, 64, width)).shape == (1, 3, 64, width)
+    assert engine.able
+    return engine
+"""
+
+
+def run(program: str, **environment: str) -> None:
+    """A process of its own, for what would take this one along."""
+    strict = [
+        "-W",
+        "error",
+        "-W",
+        "ignore::DeprecationWarning",
+    ]  # newer Pythons advise against fork
+    command = [sys.executable, *strict, "-c", PRELUDE + program]
+    subprocess.run(command, env={**os.environ, **environment}, check=True, timeout=100)
+
+
 @needs_openvino
-def test_nobody_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenVINO's own converter keeps a file of its use at home, and sends it."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    Engine(Blur(), FP32, "blur", worth=0)(noise(64, 64))
+def test_nobody_is_told(tmp_path: Path) -> None:
+    """OpenVINO keeps a file of its use at home when it is first imported, and sends it."""
+    run("paint()", HOME=str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_openvino
+def test_signals_arrive_after_engines_are_gone() -> None:
+    """Handled on a stack that OpenVINO gives a thread and takes away."""
+    run(
+        "signal.signal(signal.SIGCHLD, lambda *_: None)\n"
+        "engines = [paint(), paint(72)]\n"
+        "while engines: engines.pop(0)\n"
+        "thread = threading.Thread(target=paint)\n"
+        "thread.start(); thread.join(); gc.collect()\n"
+        "for _ in range(3): subprocess.run(['true'], check=True)"
+    )
+
+
+@needs_openvino
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_process_paints_and_ends() -> None:
+    """Without the threads of OpenVINO, for which it would wait."""
+    run(
+        "engine, image = paint(), torch.rand(1, 3, 64, 64)\n"
+        "painted = engine(image)\n"
+        "pid = os.fork()\n"
+        "if not pid:\n"
+        "    torch.testing.assert_close(engine(image), painted)\n"
+        "    assert not engine.able\n"
+        "    sys.exit()\n"
+        "assert os.waitpid(pid, 0)[1] == 0\n"
+        "assert torch.equal(engine(image), painted)"
+    )
+
+
+@needs_openvino
+def test_engines_may_be_built_at_once() -> None:
+    run(
+        "threads = [threading.Thread(target=paint, args=(64 + 8 * n,)) for n in range(4)]\n"
+        "threading.excepthook = lambda _: os._exit(1)\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()"
+    )
 
 
 @needs_openvino

@@ -140,6 +140,7 @@ def test_too_large_is_said_in_words(photo: torch.Tensor, monkeypatch: pytest.Mon
     errors = (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"))
     for error in errors:
         monkeypatch.setattr(job.stylizer, "stylize", raising(error))
+        monkeypatch.setattr(job.stylizer, "stylize_tiles", raising(error))
         with pytest.raises(OutOfMemory, match=r"48 px needs more memory .* use a smaller --size"):
             run(job, regions, 0.5)
     monkeypatch.setattr(job.stylizer, "stylize", raising(RuntimeError("something else")))

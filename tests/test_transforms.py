@@ -1,6 +1,7 @@
 """Feature transforms: features take a style's statistics, whatever they were, and are decoded."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from impasto.codes import Code, Region, blend, mosaic
-from impasto.moments import mean_std
+from impasto.moments import mean_std, moments
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import Encoder
 from impasto.transforms import (
@@ -18,6 +19,7 @@ from impasto.transforms import (
     Transform,
     Whitening,
     adain,
+    recolored,
     repainted,
     roots,
     whitened_and_colored,
@@ -469,3 +471,41 @@ def test_the_picture_is_left_alone(encoder: Encoder, decoder: Decoder, photo: Te
     before = photo.clone()
     repainted(photo, encoder, decoder, TAP, doubled, ALL, 0.5).zero_()
     assert torch.equal(photo, before)
+
+
+# --- recoloured ---
+
+
+@pytest.mark.parametrize("strength", [0.4, 1.0])
+@pytest.mark.parametrize("whitening", [FULL, Whitening(0.01, 0.3)])
+@pytest.mark.parametrize("size", [(20, 24), (19, 24)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_recoloured_is_repainted(
+    encoder: Encoder, strength: float, whitening: Whitening, size: tuple[int, int], masked: bool
+) -> None:
+    """At the first tap, only sooner; each picture of a batch by its own statistics."""
+    decoder = Decoder(encoder.shape, "relu1_1").requires_grad_(False)
+    images = torch.rand(2, 3, *size) * torch.tensor([1, 0.5])[:, None, None, None]
+    style = moments(encoder(torch.rand(1, 3, 9, 9), ("relu1_1",))["relu1_1"])
+    wanted = {"mean": style.mean, "color": roots(style.covariance())[0]}
+    regions = [Region(wanted, torch.rand(1, 1, *size) if masked else None)]
+    transform = partial(whitened_and_colored, whitening=whitening)
+    expected = repainted(images, encoder, decoder, "relu1_1", transform, regions, strength)
+    got = recolored(images, encoder, decoder, regions, strength, whitening)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)
+    assert (got - images).abs().mean() > 0.01
+
+
+def test_rounding_does_not_shift_colours(encoder: Encoder) -> None:
+    """Weights in bfloat16 paint what float32 does, in the mean, however large they are."""
+    decoder = Decoder(encoder.shape, "relu1_1").requires_grad_(False)
+    image = 0.5 + 0.01 * torch.rand(1, 3, 32, 32)
+    regions = [Region({"mean": torch.ones(1, 4), "color": 0.1 * torch.eye(4)[None]})]
+    (conv,) = decoder.convs.values()
+    conv.bias.fill_(0.5)
+    conv.weight *= 0.1
+    exact = recolored(image, encoder, decoder, regions, 1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = recolored(image, encoder, decoder, regions, 1.0)
+    assert exact.min() > 0 and exact.max() < 1
+    torch.testing.assert_close(rough.mean((2, 3)), exact.mean((2, 3)), atol=5e-3, rtol=0)

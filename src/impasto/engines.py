@@ -4,16 +4,22 @@ OpenVINO (the extra ``fast``) takes nine tenths of the time of torch at 512 px a
 it at 2048 px, where layers outgrow what malloc keeps. Precision is the runtime's, statistics are
 float32 either way. To load, convert and compile takes half a second, so a size is left to torch
 until so much has been painted at it that this pays; before, OpenVINO is not even imported.
+``IMPASTO_ENGINE=torch`` leaves everything to torch.
 """
 
+import ctypes
 import math
 import os
+import sys
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.util import find_spec
 from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 import torch
 import torch.nn.functional as F
@@ -33,13 +39,19 @@ KEPT = 4_000_000
 SMALLEST = 64
 """Pictures with a shorter side stay with torch: reflection takes room at the deepest layer."""
 
-TRACED, CHECKED = (64, 64), (96, 80)
+TRACED, CHECKED = (64, 64), (97, 78)
 """Height and width at which a network is converted, and at which the result is checked."""
 
 TOLERANCE = 0.1
 """Mean error of the check over the deviation of the picture; that of bfloat16 is 0.03 at most."""
 
 Shapes = tuple[tuple[int, ...], ...]
+
+_BUILDING = Lock()
+"""One model at a time: to load, trace and convert takes what belongs to the whole process."""
+
+_BUILT: "WeakSet[Engine]" = WeakSet()
+"""The engines that have compiled something."""
 
 
 class Engine:
@@ -54,7 +66,7 @@ class Engine:
         self, module: nn.Module, runtime: Runtime, name: str, worth: float = WORTH
     ) -> None:
         self.module, self.runtime, self.name, self.worth = module, runtime, name, worth
-        self.able = runtime.device.type == "cpu" and _asked_for()
+        self.able = runtime.device.type == "cpu" and _wanted()
         self._work: defaultdict[tuple[int, ...], float] = defaultdict(float)
         self._model: Any = None
         self._requests: OrderedDict[tuple[Shapes, int], Any] = OrderedDict()
@@ -72,7 +84,8 @@ class Engine:
             try:
                 with self._lock:  # a request serves one caller
                     pictures = zip(*(torch.split(x, 1) for x in inputs), strict=True)
-                    return torch.cat([inferred(self._request(one), one) for one in pictures])
+                    painted = [inferred(self._request(one), one) for one in pictures]
+                return torch.cat(painted) if len(painted) > 1 else painted[0]
             except Exception as error:  # its errors are RuntimeErrors, and what tracing raises
                 self._give_up(error)
         with self.runtime.autocast():
@@ -87,9 +100,11 @@ class Engine:
         """The network compiled for inputs of these shapes."""
         key = (tuple(tuple(x.shape) for x in inputs), torch.get_num_threads())
         if key not in self._requests:
-            if self._model is None:
-                self._model = self._converted(inputs)
-            self._requests[key] = compiled(self._model, inputs, self.runtime.bf16)
+            with _BUILDING:
+                _BUILT.add(self)
+                if self._model is None:
+                    self._model = self._converted(inputs)
+                self._requests[key] = compiled(self._model, inputs, self.runtime.bf16)
             self._forget()
         self._requests.move_to_end(key)
         return self._requests[key]
@@ -120,13 +135,49 @@ class Engine:
         warnings.warn(text, stacklevel=4)
 
 
-def _asked_for() -> bool:
-    """Whether ``IMPASTO_ENGINE=openvino`` is set, and OpenVINO there.
+def _wanted() -> bool:
+    return os.environ.get("IMPASTO_ENGINE") != "torch" and find_spec("openvino") is not None
 
-    Not by default: a process that has compiled several models with version 2026.0 and then starts
-    worker processes can crash.
+
+@cache
+def core() -> Any:
+    """OpenVINO, loaded once for the process, in a thread of its own.
+
+    When its plugin for processors is loaded, it gives the calling thread another stack for signals,
+    and when it is freed it unmaps that stack, whether the thread still uses it or not (seen in
+    2026.0 to 2026.4). With two of them that is so, and the next signal, such as the end of a
+    worker process, ends this process without a word.
     """
-    return os.environ.get("IMPASTO_ENGINE") == "openvino" and find_spec("openvino") is not None
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_loaded).result()
+
+
+def _loaded() -> Any:
+    """Without its telemetry, which reports every import and writes into the user's home."""
+    missing = sys.modules.setdefault("openvino_telemetry", None) is None  # type: ignore[arg-type]
+    try:
+        from openvino import Core
+    finally:
+        if missing:
+            sys.modules.pop("openvino_telemetry")
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forked)
+    loaded = Core()
+    loaded.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
+    return loaded
+
+
+def _forked() -> None:
+    """What a forked process does: it has none of OpenVINO's threads, and they are waited for.
+
+    So engines go on with torch, and what they have compiled stays when the process ends.
+    """
+    kept: list[Any] = [core()] if core.cache_info().currsize else []
+    for engine in _BUILT:
+        engine.able = False
+        kept += [engine._model, *engine._requests.values()]
+    for thing in kept:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def converted(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
@@ -135,6 +186,7 @@ def converted(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
     By the front end itself: ``openvino.convert_model`` takes three times as long, writes into the
     user's home and reports home. By tracing: ``torch.export`` takes three seconds.
     """
+    core()  # the import, silently
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -152,8 +204,6 @@ def compiled(model: Any, inputs: Sequence[Tensor], bf16: bool) -> Any:
     Not for any shape: then OpenVINO does not see which of two layouts costs less, and networks
     whose scales and shifts are inputs take a sixth longer.
     """
-    from openvino import Core
-
     model.reshape({own: list(x.shape) for own, x in zip(model.inputs, inputs, strict=True)})
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
@@ -161,7 +211,7 @@ def compiled(model: Any, inputs: Sequence[Tensor], bf16: bool) -> Any:
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,  # others work beside us
     }
-    return Core().compile_model(model, "CPU", settings).create_infer_request()
+    return core().compile_model(model, "CPU", settings).create_infer_request()
 
 
 def inferred(request: Any, inputs: Sequence[Tensor]) -> Tensor:

@@ -17,6 +17,9 @@ PATIENCE = 300.0
 MEMORY_SHARE = 0.8
 """Share of the free memory that a picture may take."""
 
+WHOLE = 1.5e9
+"""Bytes from which on a picture is painted in tiles, however much memory there is."""
+
 PASSES = 4
 """How many passes are timed; the fastest counts."""
 
@@ -36,6 +39,8 @@ class Estimate:
     seconds: float
     peak_mb: float
     """Memory of the whole process at its peak."""
+    side: int | None = None
+    """Of the tiles that it is painted in, pixels; None: in one piece."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,22 @@ def pace(stylizer: Stylizer) -> Pace:
 
 def estimate(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estimate:
     """The cost of a picture with long side ``size`` and short side ``size * aspect``."""
-    cost = stylizer.cost(max(1, round(size * aspect)), size)
+    height, room = max(1, round(size * aspect)), _room()
+    cost = stylizer.cost(height, size)
+    if cost.peak_bytes > min(WHOLE, room):
+        cost = min(cost, stylizer.tiled(height, size, room), key=lambda cost: cost.peak_bytes)
     seconds = cost.megapixels * speed.seconds_per_megapixel
-    return Estimate(size, seconds, speed.base_mb + cost.peak_bytes / 1e6)
+    return Estimate(size, seconds, speed.base_mb + cost.peak_bytes / 1e6, cost.side)
+
+
+def _room() -> float:
+    """Bytes that a picture may take on this machine now."""
+    return float(psutil.virtual_memory().available * MEMORY_SHARE)
 
 
 def fitting(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estimate:
     """The estimate at ``size``, or at the largest size below it that is within bounds."""
-    free_mb = psutil.virtual_memory().available / 1e6 * MEMORY_SHARE
+    free_mb = _room() / 1e6
     while True:
         cost = estimate(stylizer, speed, size, aspect)
         if size <= REHEARSAL or (

@@ -10,20 +10,23 @@ from torch import Tensor
 from impasto import methods
 from impasto.auto import AUTO, choose
 from impasto.codes import Region, blend, coverage
-from impasto.errors import BadInput, OutOfMemory
+from impasto.errors import BadInput
 from impasto.estimate import Estimate, estimate, fitting, pace, peak_mb
-from impasto.losses import content_error, style_error
+from impasto.large import stylized
+from impasto.losses import style_error
 from impasto.media import color
 from impasto.media import image as media
 from impasto.media.guided import guided_upsample
-from impasto.moments import gram, moments
-from impasto.networks.encoders import TAPS, Encoder, load_encoder
+from impasto.networks.encoders import Encoder, load_encoder
 from impasto.recipe import Recipe
 from impasto.regions import Part, divided
 from impasto.runtime import Runtime, runtime
 from impasto.sources import Source, read_styles
 from impasto.style import Style
 from impasto.stylizer import OnStep, Step, Stylizer
+from impasto.tiling import encode
+from impasto.tiling.raster import Raster
+from impasto.tiling.walk import Walk
 
 CANVAS = 512
 """Long side, pixels, at which strokes of size 1 are painted."""
@@ -180,18 +183,8 @@ def run(
     device = job.runtime.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(job.recipe.seed)
-        try:
-            return job.stylizer.stylize(job.canvas, regions, strength, on_step)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise _out_of_memory(job.recipe) from error
-        except RuntimeError as error:  # the CPU allocator of torch has no class of its own
-            if "alloc" in str(error):
-                raise _out_of_memory(job.recipe) from error
-            raise
-
-
-def _out_of_memory(recipe: Recipe) -> OutOfMemory:
-    return OutOfMemory(f"{recipe.size} px needs more memory than there is: use a smaller --size.")
+        side = job.estimate.side
+        return stylized(job.stylizer, job.canvas, regions, strength, side, on_step)
 
 
 def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> tuple[Estimate, tuple[str, ...]]:
@@ -274,21 +267,15 @@ def measure(job: Job, pixels: Tensor) -> tuple[float, float]:
 
     pixels: (1, 3, H, W), the size of the job's photo
     """
-    with job.runtime.autocast():
-        features = job.encoder(job.runtime.tensor(pixels), TAPS)
-        target = job.encoder(job.runtime.tensor(job.photo), ("relu4_1",))["relu4_1"]
+    image, seen_by = Raster(pixels), (job.encoder, job.runtime)
+    side = job.estimate.side or max(pixels.shape[-2:])
     size = max(pixels.shape[-2:]) * job.recipe.style_scale
     error = areas = 0.0
     for part in job.parts:
         looks = [{tap: m.second for tap, m in style.at(size).items()} for style in part.styles]
         wanted = blend(looks, part.weights)
         area = 1.0 if part.mask is None else float(part.mask.mean())
-        error += area * float(style_error(_grams(features, part.mask), wanted))
+        seen = encode.looks(image, *seen_by, side, Walk(), part.mask)
+        error += area * float(style_error({tap: m.second for tap, m in seen.items()}, wanted))
         areas += area
-    return error / areas, float(content_error(features["relu4_1"], target))
-
-
-def _grams(features: Mapping[str, Tensor], mask: Tensor | None) -> dict[str, Tensor]:
-    if mask is None:
-        return {tap: gram(f).cpu() for tap, f in features.items()}
-    return {tap: moments(f, mask.to(f.device)).second.cpu() for tap, f in features.items()}
+    return error / areas, encode.content_error(image, Raster(job.photo), *seen_by, "relu4_1", side)

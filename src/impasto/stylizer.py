@@ -15,6 +15,9 @@ from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import Style
+from impasto.tiling.geometry import Box
+from impasto.tiling.raster import Raster, mapped
+from impasto.tiling.walk import OnTile
 
 Image = Tensor
 """A batch of pictures: (B, 3, H, W), float32, sRGB in [0, 1]."""
@@ -61,6 +64,8 @@ class Cost:
     """Pixels that go through the network in all passes, in millions."""
     peak_bytes: float
     """Memory that the work holds at its peak."""
+    side: int | None = None
+    """Of the tiles that it is painted in, pixels; None: in one piece."""
 
 
 OnStep = Callable[[Step], None]
@@ -107,18 +112,71 @@ class Stylizer(nn.Module, ABC):
 
         Raises BadInput for anything that is not such a tensor, or another strength.
         """
-        strength = self.strength if strength is None else strength
         if content.ndim != 4 or content.shape[1] != 3 or content.dtype != torch.float32:
             given = f"{tuple(content.shape)}, {content.dtype}"
             raise BadInput(f"A picture is a float32 tensor (B, 3, H, W) in [0, 1], not {given}.")
-        if not 0 <= strength <= 1:
-            raise BadInput(f"Strength is {strength}; it goes from 0 (the photo) to 1 (the style).")
+        strength, regions = self._asked_for(style, strength)
         if strength == 0:
             return content.clone()
-        regions = [Region(style)] if isinstance(style, Mapping) else list(style)
         if self.can.regions or all(region.mask is None for region in regions):
             return self.paint(content, regions, strength, on_step or _ignore)
         return self._side_by_side(content, regions, strength, on_step or _ignore)
+
+    def _asked_for(
+        self, style: Code | Sequence[Region], strength: float | None
+    ) -> tuple[float, list[Region]]:
+        strength = self.strength if strength is None else strength
+        if not 0 <= strength <= 1:
+            raise BadInput(f"Strength is {strength}; it goes from 0 (the photo) to 1 (the style).")
+        return strength, [Region(style)] if isinstance(style, Mapping) else list(style)
+
+    def stylize_tiles(
+        self,
+        source: Raster,
+        target: Raster,
+        style: Code | Sequence[Region],
+        strength: float | None = None,
+        side: int = 768,
+        on_step: OnStep | None = None,
+    ) -> None:
+        """What ``stylize`` does, tile by tile: one picture of any size, from raster to raster.
+
+        side: of the tiles, without their halo, pixels
+
+        Raises BadInput; OutOfMemory when not even the smallest tile fits.
+        """
+        strength, regions = self._asked_for(style, strength)
+        if strength == 0:
+            mapped(lambda image: image, target, source)
+        elif self.can.regions or all(region.mask is None for region in regions):
+            self.paint_tiles(source, target, regions, strength, side, on_step or _ignore)
+        else:
+            self._tiles_side_by_side(source, target, regions, strength, side, on_step or _ignore)
+
+    def _tiles_side_by_side(
+        self,
+        source: Raster,
+        target: Raster,
+        regions: Sequence[Region],
+        strength: float,
+        side: int,
+        on_step: OnStep,
+    ) -> None:
+        """What ``_side_by_side`` does."""
+
+        def spread(share: Tensor | float) -> Raster:
+            return Raster(torch.as_tensor(share).expand(1, 1, *source.size))
+
+        kind = target.between
+        light, painted = Raster.empty(source.size, kind), Raster.empty(source.size, kind)
+        rest = spread(1 - coverage(regions, source.like()))
+        mapped(lambda image, rest: to_linear(image) * rest, light, source, rest)
+        for region in regions:
+            self.paint_tiles(source, painted, [Region(region.code)], strength, side, on_step)
+            mask = region.mask_like(source.like())
+            share = spread(1.0 if mask is None else mask)
+            mapped(lambda a, b, m: a + to_linear(b) * m, light, light, painted, share)
+        mapped(lambda light: to_srgb(light).clamp(0, 1), target, light)
 
     def _side_by_side(
         self, content: Image, regions: Sequence[Region], strength: float, on_step: OnStep
@@ -137,6 +195,26 @@ class Stylizer(nn.Module, ABC):
     ) -> Image:
         """What ``stylize`` does, once it is clear that there is something to do."""
 
+    def paint_tiles(
+        self,
+        source: Raster,
+        target: Raster,
+        regions: Sequence[Region],
+        strength: float,
+        side: int,
+        on_step: OnStep,
+    ) -> None:
+        """What ``paint`` does, tile by tile. A method that cannot paints the whole picture."""
+        whole = Box(0, 0, *source.size)
+        target.write(whole, self.paint(source.read(), regions, strength, on_step))
+
+    def tiled(self, height: int, width: int, room: float) -> Cost:
+        """What a picture of that size will take in tiles, ``room`` bytes being free.
+
+        Of a method that cannot, what it takes in one piece.
+        """
+        return self.cost(height, width)
+
     @abstractmethod
     def cost(self, height: int, width: int) -> Cost:
         """What a picture of that size will take."""
@@ -144,6 +222,11 @@ class Stylizer(nn.Module, ABC):
     @abstractmethod
     def rehearse(self, image: Image) -> Callable[[], object]:
         """One pass over a picture, ready to be timed; ``cost`` counts in such passes."""
+
+
+def tile_steps(on_step: OnStep, source: Raster) -> OnTile:
+    """Tells of every tile; what a step shows is no picture yet."""
+    return lambda done, total: on_step(Step(done, total, source.levels))
 
 
 def _ignore(step: Step) -> None:

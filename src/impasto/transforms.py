@@ -1,14 +1,18 @@
 """Feature transforms: a picture's features take a style's statistics, and a decoder paints them."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from impasto.codes import Code, Region, Transform, coverage, mosaic
-from impasto.moments import BLOCK, mean_std, position_weights
-from impasto.networks.encoders import Encoder
+from impasto.moments import BLOCK, EPS, mean_std, position_weights
+from impasto.networks.encoders import TAPS, Encoder
+from impasto.networks.narrow import narrow
+from impasto.networks.normalisation import standardised
+from impasto.networks.padding import pad
 
 ROUNDING = 1e-6
 """Variance that counts as nothing, as a share of the squared mean."""
@@ -37,9 +41,12 @@ def adain(features: Tensor, code: Code, mask: Tensor | None = None) -> Tensor:
 
     Huang & Belongie 2017, arXiv:1703.06868, eq. (8).
     """
+    wanted = code["std"].clamp_min(0)  # beyond a style (negative weights) deviations end at zero
+    if mask is None and min(features.shape[2:]) > 1:
+        batch = len(features), -1
+        return standardised(features.float(), wanted.expand(batch), code["mean"].expand(batch), EPS)
     mean, std = mean_std(features, mask)
-    # Beyond a style (negative weights) deviations end at zero.
-    scale = (code["std"].clamp_min(0) / std)[..., None, None]  # (B, C, 1, 1)
+    scale = (wanted / std)[..., None, None]  # (B, C, 1, 1)
     return (features.float() - mean[..., None, None]) * scale + code["mean"][..., None, None]
 
 
@@ -74,14 +81,8 @@ def whitened_and_colored(
     Li et al. 2017, arXiv:1705.08086, eq. (2), (3).
     """
     rows = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, HW, C)
-    mean, rest, covariance = _centred_moments(rows, position_weights(features, mask))
-    diagonal = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
-    nothing = (ROUNDING * mean.square().amax(2)).clamp_min(1e-12)  # (B, 1)
-    covariance = covariance.lerp(diagonal, whitening.shrinkage)
-    _, whiten = roots(covariance, whitening.floor, nothing)
-    transform = (code["color"] @ whiten).mT  # (B, C, C)
-    # What rounding left of the mean would be blown up with all else.
-    shift = code["mean"].unsqueeze(1) - rest @ transform  # (B, 1, C)
+    weight = None if mask is None else position_weights(features, mask)
+    mean, transform, shift = _affine(rows, code, weight, whitening)
     colored = rows.new_empty(rows.shape, dtype=torch.float32)
     for block, out in zip(torch.split(rows, BLOCK, 1), torch.split(colored, BLOCK, 1), strict=True):
         torch.bmm(block.float() - mean, transform, out=out)
@@ -90,13 +91,40 @@ def whitened_and_colored(
     return colored.view(b, h, w, c).permute(0, 3, 1, 2)  # (B, C, H, W)
 
 
-def _centred_moments(rows: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _affine(
+    rows: Tensor, code: Code, weight: Tensor | None, whitening: Whitening
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What to take off features, what to multiply by then, what to add.
+
+    rows: (B, HW, C); weight: (B or 1, 1, HW), summing to 1  ->  (B, 1, C), (B, C, C), (B, 1, C)
+    """
+    mean, rest, covariance = _centred_moments(rows, weight)
+    diagonal = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
+    nothing = (ROUNDING * mean.square().amax(2)).clamp_min(1e-12)  # (B, 1)
+    covariance = covariance.lerp(diagonal, whitening.shrinkage)
+    _, whiten = roots(covariance, whitening.floor, nothing)
+    transform = (code["color"] @ whiten).mT  # (B, C, C)
+    # What rounding left of the mean would be blown up with all else.
+    return mean, transform, code["mean"].unsqueeze(1) - rest @ transform
+
+
+def _centred_moments(rows: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (B, 1, C), what is left of it after it was taken off, and the covariance (B, C, C).
 
-    rows: (B, HW, C); weight: (B or 1, 1, HW), summing to 1. Block by block, so that no float32 copy
-    of all features goes through the memory.
+    rows: (B, HW, C); weight: (B or 1, 1, HW), summing to 1, or the same for all. Block by block, so
+    that no float32 copy of all features goes through the memory.
     """
-    batch, _, channels = rows.shape
+    batch, count, channels = rows.shape
+    if weight is None:
+        first = rows[:, :BLOCK].float().mean(1, keepdim=True)  # near the mean: little is lost
+        total = first.new_zeros(batch, 1, channels)
+        second = first.new_zeros(batch, channels, channels)
+        for block in torch.split(rows, BLOCK, 1):
+            part = block.float() - first
+            total += part.sum(1, keepdim=True)
+            second.baddbmm_(part.mT, part)
+        offset = total / count
+        return first + offset, torch.zeros_like(offset), second / count - offset.mT @ offset
     blocks = list(zip(torch.split(rows, BLOCK, 1), torch.split(weight, BLOCK, 2), strict=True))
     mean, rest = rows.new_zeros(2, batch, 1, channels, dtype=torch.float32)
     for block, share in blocks:
@@ -134,3 +162,43 @@ def repainted(
         # What the decoder loses of the picture comes back as far as the style is left out.
         painted += kept * (image - decoder(features, size).float())
     return painted.clamp(0, 1)
+
+
+def recolored(
+    image: Tensor,
+    encoder: Encoder,
+    decoder: nn.Module,
+    regions: Sequence[Region],
+    strength: float,
+    whitening: Whitening = FULL,
+) -> Tensor:
+    """``repainted`` at the first tap, whitened and coloured: the palette and the finest strokes.
+
+    There the decoder is one linear convolution, which takes the transform and the strength into its
+    weights: nothing large is computed in between.
+    """
+    tap = TAPS[0]
+    if len(regions) > 1 or regions[0].mask is not None:
+        transform = partial(whitened_and_colored, whitening=whitening)
+        return repainted(image, encoder, decoder, tap, transform, regions, strength)
+    code, features, parts = regions[0].code, encoder(image, (tap,))[tap], []
+    for own, picture in zip(torch.split(features, 1), torch.split(image, 1), strict=True):
+        with torch.autocast(image.device.type, enabled=False):
+            weight, bias = _recoloring(own, decoder, code, whitening)
+        painted = narrow(pad(own), strength * weight, strength * bias).float()
+        parts.append((painted + (1 - strength) * picture if strength < 1 else painted).clamp_(0, 1))
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+def _recoloring(
+    features: Tensor, decoder: nn.Module, code: Code, whitening: Whitening
+) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the decoder of whitened and coloured features."""
+    rows = features.permute(0, 2, 3, 1).flatten(1, 2)  # (1, HW, C)
+    mean, transform, shift = _affine(rows, code, None, whitening)
+    (conv,) = (module for module in decoder.modules() if isinstance(module, nn.Conv2d))
+    assert conv.bias is not None
+    weight = torch.einsum("ochw,dc->odhw", conv.weight, transform[0]).to(features.dtype).float()
+    wanted = torch.einsum("ochw,c->o", conv.weight, shift[0, 0])
+    # The mean as the rounded weight sees it, so that it becomes the style's for all that.
+    return weight, conv.bias + wanted - torch.einsum("ochw,c->o", weight, mean[0, 0])

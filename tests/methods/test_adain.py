@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto import engines
 from impasto.codes import Code, Region, at, blend, inner
 from impasto.errors import MissingWeights
 from impasto.methods.adain import FINISH, TAP, Adain
-from impasto.moments import EPS, mean_std, moments
+from impasto.moments import EPS, mean_std
 from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
@@ -137,23 +138,38 @@ def test_blended_styles_lie_between(
     assert 0 < (middle - ends[1]).norm() < apart
 
 
-# --- the finish ---
-
-
-def test_the_finish_takes_the_palette(
-    method: Adain, unfinished: Adain, photo: Tensor, style: Style
+def test_a_full_mask_or_nearly_full_strength_is_the_same_network(
+    unfinished: Adain, photo: Tensor, style: Style
 ) -> None:
-    """Mean and covariance of the style, in the directions in which the first painting differs."""
-    given = seen(method, FINISH)
-    paint(method, photo, style)
-    wanted = inner(at(method.encode(style), max(photo.shape[-2:])), "finish")
-    first = moments(method.encoder(paint(unfinished, photo, style), (FINISH,))[FINISH])
-    values, vectors = torch.linalg.eigh(first.covariance()[0])
-    used = vectors[:, values > 1e-4 * values.max()]
-    got, root = moments(given[0]), wanted["color"][0]
-    torch.testing.assert_close(got.mean, wanted["mean"], rtol=1e-3, atol=1e-3)
-    expected = root @ used @ used.mT @ root
-    assert (got.covariance()[0] - expected).norm() < 1e-2 * expected.norm()
+    """At full strength without a mask the network runs as one."""
+    whole = paint(unfinished, photo, style)
+    torch.testing.assert_close(paint(unfinished, photo, style, 1 - 1e-6), whole, atol=1e-4, rtol=0)
+
+
+@pytest.mark.skipif(not engines.find_spec("openvino"), reason="no OpenVINO")
+@pytest.mark.parametrize("size", [(64, 80), (75, 101)])
+def test_compiled_it_is_the_same_network(
+    method: Adain, style: Style, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Odd sizes too, where features are cut on every level."""
+    monkeypatch.delenv("IMPASTO_ENGINE", raising=False)
+    photo = torch.rand(1, 3, *size)
+    compiled = Adain(method.encoder, method.decoders, method.runtime)
+    compiled.engine.worth = 0
+    painted = paint(compiled, photo, style)
+    assert compiled.engine.able
+    torch.testing.assert_close(painted, paint(method, photo, style), atol=1e-3, rtol=0)
+
+
+def test_each_picture_of_a_batch_has_its_own_statistics(
+    method: Adain, photo: Tensor, style: Style
+) -> None:
+    pair = torch.cat([photo, 1 - photo.flip(3)])
+    alone = torch.cat([paint(method, one, style) for one in pair.split(1)])
+    torch.testing.assert_close(paint(method, pair, style), alone, atol=1e-4, rtol=0)
+
+
+# --- the finish ---
 
 
 @pytest.mark.parametrize("strength", [0.4, 1.0])
@@ -182,12 +198,13 @@ def test_the_finish_comes_after_the_painting(
 def test_a_recipe_says_whether_there_is_a_finish(
     encoder: Encoder, machine: Runtime, decoders: None, photo: Tensor, style: Style, finish: bool
 ) -> None:
-    """Left out, its decoder is not even asked."""
+    """Left out, its tap is not even looked at."""
     recipe = Recipe(method="adain", encoder="tiny", finish=finish)
     method = Adain.create(encoder, machine, recipe)
-    given = seen(method, FINISH)
+    taps: list[str] = []
+    method.encoder.register_forward_hook(lambda _, inputs, __: taps.extend(inputs[1]))
     paint(method, photo, style)
-    assert bool(given) == finish
+    assert taps == [TAP, FINISH][: 1 + finish]
 
 
 def test_by_default_there_is_a_finish(method: Adain) -> None:

@@ -45,10 +45,9 @@ class Maker:
 
 
 def ran(method: Wct) -> list[str]:
-    """A list that fills with the taps whose decoders are called."""
+    """A list that fills with the taps that are looked at."""
     taps: list[str] = []
-    for tap, decoder in method.decoders.items():
-        decoder.register_forward_hook(lambda *_, tap=tap: taps.append(tap))
+    method.encoder.register_forward_hook(lambda _, inputs, __: taps.extend(inputs[1]))
     return taps
 
 
@@ -138,7 +137,7 @@ def test_a_recipe_sets_the_method(make: type[Maker]) -> None:
     assert make.of().config == Config() == Config((1.0,) * 5, FULL)
 
 
-@pytest.mark.parametrize("tap", TAPS[:3])
+@pytest.mark.parametrize("tap", TAPS[1:3])
 def test_the_decoder_gets_the_statistics_of_the_style(
     make: type[Maker], photo: Tensor, style: Style, tap: str
 ) -> None:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.networks.padding import pad
+from impasto.networks.padding import pad, repeated
 
 SIZES = [(2, 2), (2, 5), (5, 2), (3, 3), (4, 6), (9, 8)]
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -118,3 +118,23 @@ def test_too_small_for_the_margin_repeats_its_border(size: tuple[int, int]) -> N
     x = torch.randn(1, 2, *size, dtype=torch.float64, requires_grad=True)
     assert torch.equal(pad(x, 4), F.pad(x, (4, 4, 4, 4), mode="replicate"))
     assert torch.autograd.gradcheck(lambda image: pad(image, 4), (x,))
+
+
+# --- the border repeated ---
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), *SIZES])
+def test_a_repeated_border_is_that_of_torch(
+    size: tuple[int, int], layout: torch.memory_format
+) -> None:
+    x = torch.randn(2, 3, *size, dtype=torch.float64).contiguous(memory_format=layout)
+    before, upstream = x.clone(), torch.randn(2, 3, size[0] + 2, size[1] + 2, dtype=torch.float64)
+    kept, theirs, ours = upstream.clone(), x.clone().requires_grad_(), x.requires_grad_()
+    wanted, got = F.pad(theirs, (1, 1, 1, 1), mode="replicate"), repeated(ours)
+    assert torch.equal(got, wanted)
+    torch.testing.assert_close(
+        torch.autograd.grad(got, ours, upstream), torch.autograd.grad(wanted, theirs, upstream)
+    )
+    assert torch.equal(x, before) and torch.equal(upstream, kept)
+    assert got.is_contiguous(memory_format=torch.channels_last)

@@ -15,20 +15,39 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from impasto.codes import Code, Region, for_canvas, inner
+from impasto.costs import tiled_levels
+from impasto.engines import Engine
 from impasto.moments import EPS
 from impasto.networks.decoders import load_decoders
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style
-from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
-from impasto.transforms import CHANNEL_BYTES, adain, repainted, roots, whitened_and_colored
+from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer, tile_steps
+from impasto.tiling.features import Coloring, Level, Scaling, level, levels
+from impasto.tiling.raster import Raster
+from impasto.transforms import CHANNEL_BYTES, adain, recolored, repainted, roots
 
 TAP = "relu4_1"
 FINISH = TAPS[0]
+
+
+class Network(nn.Module):
+    """The paper's network, eq. (9), (10), as one: encoder, statistics, decoder."""
+
+    def __init__(self, encoder: Encoder, decoders: nn.ModuleDict) -> None:
+        super().__init__()
+        self.encoder, self.decoders = encoder, decoders
+
+    def forward(self, image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        """image: (B, 3, H, W), [0, 1]; mean, std: (B, C)  ->  (B, 3, H, W), [0, 1]"""
+        features = self.encoder(image, (TAP,))[TAP]
+        target = adain(features, {"mean": mean, "std": std})
+        painted: Tensor = self.decoders[TAP](target, image.shape[-2:])
+        return painted.clamp(0, 1)
 
 
 class Adain(Stylizer):
@@ -48,6 +67,7 @@ class Adain(Stylizer):
         self.runtime, self.finish = runtime, finish
         self.encoder = runtime.place(encoder).requires_grad_(False).eval()
         self.decoders = runtime.place(decoders).requires_grad_(False).eval()
+        self.engine = Engine(Network(self.encoder, self.decoders), runtime, self.name)
 
     @classmethod
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Adain":
@@ -76,17 +96,47 @@ class Adain(Stylizer):
         """Once through encoder and decoder, and the finish.  (B, 3, H, W), [0, 1]  ->  the same"""
         image = self.runtime.tensor(content)
         regions = for_canvas(regions, image)
-        with self.runtime.autocast():
-            image = repainted(
-                image, self.encoder, self.decoders[TAP], TAP, adain, regions, strength
-            )
-            if self.finish:
-                transform = whitened_and_colored
-                regions = [Region(inner(r.code, "finish"), r.mask) for r in regions]
-                image = repainted(
-                    image, self.encoder, self.decoders[FINISH], FINISH, transform, regions, strength
-                )
+        image = self._painted(image, regions, strength)
+        if self.finish:
+            regions = [Region(inner(r.code, "finish"), r.mask) for r in regions]
+            with self.runtime.autocast():
+                image = recolored(image, self.encoder, self.decoders[FINISH], regions, strength)
         return image.to(content.device)
+
+    def _painted(self, image: Image, regions: Sequence[Region], strength: float) -> Image:
+        """Without the finish."""
+        if strength == 1 and len(regions) == 1 and regions[0].mask is None:
+            code, batch = regions[0].code, (len(image), -1)
+            return self.engine(image, code["mean"].expand(batch), code["std"].expand(batch))
+        decoder = self.decoders[TAP]
+        with self.runtime.autocast():
+            return repainted(image, self.encoder, decoder, TAP, adain, regions, strength)
+
+    @torch.no_grad()
+    def paint_tiles(
+        self,
+        source: Raster,
+        target: Raster,
+        regions: Sequence[Region],
+        strength: float,
+        side: int,
+        on_step: OnStep,
+    ) -> None:
+        """What ``paint`` does, tile by tile; see ``tiling.features``."""
+        regions = for_canvas(regions, source.like(self.runtime.device))
+        finish = [Region(inner(region.code, "finish"), region.mask) for region in regions]
+        first, *last = self._levels()
+        steps = [(first, regions, strength), *((one, finish, strength) for one in last)]
+        levels(source, target, steps, side, tile_steps(on_step, source))
+
+    def _levels(self) -> list[Level]:
+        parts = (self.encoder, self.decoders, self.runtime)
+        first, last = level(*parts, TAP, Scaling()), level(*parts, FINISH, Coloring())
+        return [first, last] if self.finish else [first]
+
+    def tiled(self, height: int, width: int, room: float) -> Cost:
+        """Encoded once more, for the statistics."""
+        return tiled_levels(self._levels(), height, width, room)
 
     def cost(self, height: int, width: int) -> Cost:
         """One pass."""

@@ -14,6 +14,7 @@ import torch
 
 from impasto import weights
 from impasto.codes import Code, Region
+from impasto.costs import tiled_pass
 from impasto.engines import Engine
 from impasto.feedforward import between, one_pass, row_key, untrained
 from impasto.networks.encoders import Encoder
@@ -21,7 +22,9 @@ from impasto.networks.painters import GALLERY, ManyStyles, load, many_styles
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import Style
-from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
+from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer, tile_steps
+from impasto.tiling.network import between as tiled_between
+from impasto.tiling.raster import Raster
 
 
 class Dumoulin(Stylizer):
@@ -76,9 +79,30 @@ class Dumoulin(Stylizer):
         painted = between(self.engine, image, own, code["row"], strength, float(code["scale"]))
         return painted.to(content.device)
 
+    @torch.no_grad()
+    def paint_tiles(
+        self,
+        source: Raster,
+        target: Raster,
+        regions: Sequence[Region],
+        strength: float,
+        side: int,
+        on_step: OnStep,
+    ) -> None:
+        """What ``paint`` does, tile by tile; see ``tiling.network``."""
+        code, own = regions[0].code, self.painter.rows[-1:]
+        tiled_between(
+            *(source, target, self.painter.network, own, code["row"].to(own)),
+            *(strength, float(code["scale"]), self.runtime, side, tile_steps(on_step, source)),
+        )
+
     def cost(self, height: int, width: int) -> Cost:
         """One pass."""
         return one_pass(height, width)
+
+    def tiled(self, height: int, width: int, room: float) -> Cost:
+        """One and a half passes."""
+        return tiled_pass(self.painter.network, height, width, room, self.runtime)
 
     def rehearse(self, image: Image) -> Callable[[], object]:
         """One pass over that picture with the row that gives it back."""

@@ -10,13 +10,11 @@ relative to their targets; Adam and the average of its iterates instead of L-BFG
 chosen); content at relu3_1 and relu4_1 instead of relu4_2; total variation; bfloat16.
 """
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import accumulate
 from typing import Literal
 
 import torch
@@ -31,22 +29,23 @@ from impasto.moments import gram, moments
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
+from impasto.scales import Scales, pyramid
 from impasto.style import SIZES, Style
 from impasto.stylizer import Can, Cost, Image, OnStep, Step, Stylizer
+from impasto.tiling import encode
+from impasto.tiling.geometry import ROOM, Box, tile_side
+from impasto.tiling.gradient import Look, Objective, Targets, measured
+from impasto.tiling.raster import Raster
+from impasto.tiling.walk import Walk
+
+HELD = 150.0
+"""Bytes per pixel that are held whole: some ten pictures, and the photo's features."""
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Scales):
     """Settings of the optimisation; weights are of relative losses."""
 
-    smallest: int = 256
-    """Long side of the first scale, pixels."""
-    growth: float = 2.0
-    """Each scale is about so many times the one before."""
-    steps: tuple[int, ...] = (200, 100, 60)
-    """Steps at the first, second, ... scale; later ones take the last number."""
-    iterations: int | None = None
-    """Steps in all, shared out in the same proportions; None: as ``steps`` says."""
     lr: float = 0.02
     keep: float = 0.95
     """Decay of the average of iterates."""
@@ -65,31 +64,6 @@ QUALITIES = {
     "normal": Config(),
     "best": Config(steps=(500, 300, 200)),
 }
-
-
-@dataclass(frozen=True)
-class Look:
-    """The Gram matrices that one region is optimised towards."""
-
-    grams: Mapping[str, Tensor]
-    weight: float
-    masks: Mapping[str, Tensor] = field(default_factory=dict)
-    """The region by tap, (1, 1, h, w); empty: everywhere."""
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What one scale is optimised towards."""
-
-    content: Mapping[str, Tensor]
-    looks: tuple[Look, ...]
-    photo: Image
-    kept: Tensor | float = 0.0
-    """Share of ``photo`` that every pixel keeps, see ``codes.coverage``."""
-
-    def composed(self, image: Image) -> Image:
-        """The picture with the photo in the parts that keep it."""
-        return image if isinstance(self.kept, float) else image.lerp(self.photo, self.kept)
 
 
 class Gatys(Stylizer):
@@ -139,9 +113,17 @@ class Gatys(Stylizer):
         return code | {key.replace("/", "/start/", 1): tensor for key, tensor in start.items()}
 
     def paint(
-        self, content: Image, regions: Sequence[Region], strength: float, on_step: OnStep
+        self,
+        content: Image,
+        regions: Sequence[Region],
+        strength: float,
+        on_step: OnStep,
+        side: int | None = None,
     ) -> Image:
-        """Optimise every picture of the batch.  (B, 3, H, W), [0, 1]  ->  the same"""
+        """Optimise every picture of the batch.  (B, 3, H, W), [0, 1]  ->  the same
+
+        side: of the tiles that scales larger than one go through, pixels
+        """
         height, width = content.shape[-2:]
         scales = pyramid(max(height, width), self.config)
         total, done, image, before = sum(steps for _, steps in scales), 0, content, content
@@ -149,12 +131,34 @@ class Gatys(Stylizer):
             photo = self.runtime.tensor(resize(content, fit(width, height, long_side)))
             grown = self._grow(image, before, photo)
             start = grown if done else self._begin(photo, regions, strength)
-            targets = self._targets(photo, regions, strength)
-            for painted, losses in self._optimise(start, targets, steps):
+            fits = side is None or photo[0, 0].numel() <= side**2
+            tile = None if fits else side
+            targets = self._targets(photo, regions, strength, tile)
+            for painted, losses in self._optimise(start, targets, steps, tile):
                 image, done = painted, done + 1
                 on_step(Step(done, total, image, losses))
             before = photo
         return image.to(content.device)
+
+    def paint_tiles(
+        self,
+        source: Raster,
+        target: Raster,
+        regions: Sequence[Region],
+        strength: float,
+        side: int,
+        on_step: OnStep,
+    ) -> None:
+        """What ``paint`` does; only the pictures that it works on are held whole."""
+        painted = self.paint(source.read(), regions, strength, on_step, side)
+        target.write(Box(0, 0, *source.size), painted)
+
+    def tiled(self, height: int, width: int, room: float) -> Cost:
+        """As in one piece, and each step gathers Gram matrices first."""
+        whole, pixel = self.cost(height, width), self.encoder.bytes_per_pixel(self.runtime.bf16)
+        held = HELD * height * width
+        side = tile_side(min(4 * ROOM, room - held), pixel, 0)
+        return Cost(1.4 * whole.megapixels, held + side**2 * pixel, side)
 
     def cost(self, height: int, width: int) -> Cost:
         """All steps at all scales; memory is that of the last."""
@@ -192,11 +196,16 @@ class Gatys(Stylizer):
         return larger
 
     @torch.no_grad()
-    def _targets(self, photo: Image, regions: Sequence[Region], strength: float) -> Targets:
-        with self.runtime.autocast():
-            features = self.encoder(photo, {*TAPS, *self.config.content})
-        looks = tuple(_look(region, features, photo, odds(strength)) for region in regions)
-        content = {tap: features[tap] for tap in self.config.content}
+    def _targets(
+        self, photo: Image, regions: Sequence[Region], strength: float, side: int | None = None
+    ) -> Targets:
+        seen = (Raster(photo), self.encoder, self.runtime)
+        if side is None:
+            with self.runtime.autocast():
+                content = self.encoder(photo, self.config.content)
+        else:
+            content = encode.features(*seen, tuple(self.config.content), side, Walk())
+        looks = tuple(_look(region, self.encoder, photo, odds(strength)) for region in regions)
         return Targets(content, looks, photo, 1 - coverage(regions, photo))
 
     def _loss(self, image: Image, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
@@ -219,7 +228,7 @@ class Gatys(Stylizer):
         return loss.sum(), errors
 
     def _optimise(
-        self, image: Image, targets: Targets, steps: int
+        self, image: Image, targets: Targets, steps: int, side: int | None = None
     ) -> Iterator[tuple[Image, dict[str, float]]]:
         """Picture and losses after every step; what is shown is the average of the iterates."""
         # L-BFGS flattens its parameters, which needs them contiguous.
@@ -233,11 +242,16 @@ class Gatys(Stylizer):
         else:
             optimiser = torch.optim.Adam([image], lr=self.config.lr, betas=(0.9, 0.99))
         losses: dict[str, Tensor] = {}
+        weights = self.config.style, self.config.content, self.config.variation
+        objective = Objective(self.encoder, self.runtime, targets, *weights)
 
         def closure() -> Tensor:
             optimiser.zero_grad()
-            loss, errors = self._loss(image, targets)
-            loss.backward()  # type: ignore[no-untyped-call]
+            if side is None:
+                loss, errors = self._loss(image, targets)
+                loss.backward()  # type: ignore[no-untyped-call]
+            else:
+                loss, errors, image.grad = measured(image, objective, side, Walk())
             losses.update(errors)
             return loss
 
@@ -253,38 +267,19 @@ class Gatys(Stylizer):
             )
 
 
-def pyramid(long_side: int, config: Config) -> list[tuple[int, int]]:
-    """Long side and number of steps of every scale, from small to large."""
-    ratio = max(1.0, long_side / config.smallest)
-    # A quarter of a step too much is made by the others: two scales of nearly one size are one.
-    count = math.ceil(math.log(ratio) / math.log(config.growth) - 0.25)
-    sizes = [round(long_side * ratio ** (i / max(1, count) - 1)) for i in range(count)]
-    sizes.append(long_side)
-    steps = [config.steps[min(i, len(config.steps) - 1)] for i in range(count + 1)]
-    if config.iterations is not None:
-        steps = _shared_out(config.iterations, steps)
-    return list(zip(sizes, steps, strict=True))
-
-
-def _shared_out(total: int, shares: list[int]) -> list[int]:
-    """``total`` steps in the proportions of ``shares``, at least one each."""
-    spare = max(0, total - len(shares))
-    ends = [round(spare * part / sum(shares)) for part in accumulate(shares)]
-    return [1 + end - start for start, end in zip([0, *ends], ends, strict=False)]
-
-
 def odds(strength: float) -> float:
     """The factor of the style's weight: 0 at 0, 1 at one half, about 1,000 at 1."""
     return (min(strength, 0.97) / (1 - min(strength, 0.97))) ** 2
 
 
-def _look(region: Region, features: Mapping[str, Tensor], photo: Image, weight: float) -> Look:
+def _look(region: Region, encoder: Encoder, photo: Image, weight: float) -> Look:
     """What a region is optimised towards; it counts as much as it covers."""
     code = at(region.code, max(photo.shape[-2:]))
     grams = {tap: code[tap].to(photo.device) for tap in TAPS}
     if region.mask is None:
         return Look(grams, weight)
-    masks = {tap: region.mask_like(features[tap]) for tap in TAPS}
+    size = (photo.shape[-2], photo.shape[-1])
+    masks = {tap: region.mask_like(encode.cells(encoder, size, tap, photo.device)) for tap in TAPS}
     share = float(region.mask.mean())
     return Look(grams, weight * share, {tap: m for tap, m in masks.items() if m is not None})
 

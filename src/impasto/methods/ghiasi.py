@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from impasto.codes import Code, Region, at
+from impasto.costs import tiled_pass
 from impasto.engines import Engine
 from impasto.feedforward import between, one_pass
 from impasto.networks.encoders import Encoder
@@ -24,7 +25,11 @@ from impasto.networks.predictors import EMBEDDING
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style, looks
-from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
+from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer, tile_steps
+from impasto.tiling import encode
+from impasto.tiling.network import between as tiled_between
+from impasto.tiling.raster import Raster
+from impasto.tiling.walk import Walk
 
 
 class Ghiasi(Stylizer):
@@ -75,6 +80,28 @@ class Ghiasi(Stylizer):
         own = self._own(image) if strength < 1 else row
         return between(self.engine, image, own, row, strength).to(content.device)
 
+    @torch.no_grad()
+    def paint_tiles(
+        self,
+        source: Raster,
+        target: Raster,
+        regions: Sequence[Region],
+        strength: float,
+        side: int,
+        on_step: OnStep,
+    ) -> None:
+        """What ``paint`` does, tile by tile; see ``tiling.network``."""
+        embedding = at(regions[0].code, max(source.size))["embedding"].to(self.runtime.device)
+        row = own = self.painter.head(embedding)
+        if strength < 1:
+            seen = encode.looks(source, self.encoder, self.runtime, side, Walk())
+            moments = {tap: m.to(self.runtime.device) for tap, m in seen.items()}
+            own = self.painter.head(self.painter.predictor(moments))
+        tiled_between(
+            *(source, target, self.painter.network, own, row),
+            *(strength, 1.0, self.runtime, side, tile_steps(on_step, source)),
+        )
+
     def _own(self, image: Image) -> Tensor:
         """The rows that give the pictures themselves back.  ->  (B, row_size)"""
         with self.runtime.autocast():
@@ -84,6 +111,10 @@ class Ghiasi(Stylizer):
     def cost(self, height: int, width: int) -> Cost:
         """One pass."""
         return one_pass(height, width)
+
+    def tiled(self, height: int, width: int, room: float) -> Cost:
+        """One and a half passes."""
+        return tiled_pass(self.painter.network, height, width, room, self.runtime)
 
     def rehearse(self, image: Image) -> Callable[[], object]:
         """One pass over that picture in a style that is nothing."""

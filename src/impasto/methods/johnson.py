@@ -15,16 +15,22 @@ import torch
 
 from impasto import weights
 from impasto.codes import Code, Region
+from impasto.costs import tiled_pass
 from impasto.engines import Engine
 from impasto.errors import MissingWeights
 from impasto.feedforward import once, one_pass, untrained
 from impasto.media.color import to_linear, to_srgb
 from impasto.networks.encoders import Encoder
 from impasto.networks.painters import load, one_style
+from impasto.networks.transformer import Transformer
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SUFFIX, Style
-from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer
+from impasto.stylizer import Can, Cost, Image, OnStep, Stylizer, tile_steps
+from impasto.tiling.network import once as tiled_once
+from impasto.tiling.raster import Raster, mapped
+from impasto.tiling.walk import Walk
+from impasto.tiling.walk import share as part_of
 
 
 class Johnson(Stylizer):
@@ -85,6 +91,29 @@ class Johnson(Stylizer):
                 light = light + strength * share * to_linear(painted)
         return to_srgb(light.clamp(0, 1)).clamp(0, 1).to(content.device)
 
+    @torch.no_grad()
+    def paint_tiles(
+        self,
+        source: Raster,
+        target: Raster,
+        regions: Sequence[Region],
+        strength: float,
+        side: int,
+        on_step: OnStep,
+    ) -> None:
+        """What ``paint`` does, tile by tile; see ``tiling.network``."""
+        code, parts = regions[0].code, zip(self.styles, regions[0].code["shares"][0], strict=True)
+        used = [(name, float(share)) for name, share in parts if share]
+        light, painted = (Raster.empty(source.size, target.between) for _ in range(2))
+        mapped(lambda image: (1 - strength) * to_linear(image), light, source)
+        for number, (name, share) in enumerate(used):
+            walk = Walk(part_of(tile_steps(on_step, source), number, len(used)))
+            network, scale = self._network(name), float(code["scale"])
+            tiled_once(source, painted, network, None, scale, self.runtime, side, walk)
+            amount = strength * share
+            mapped(lambda a, b, amount=amount: a + amount * to_linear(b), light, light, painted)
+        mapped(lambda light: to_srgb(light.clamp(0, 1)).clamp(0, 1), target, light)
+
     def _engine(self, name: str) -> Engine:
         if name not in self.engines:
             network, _ = load(self.name, name, one_style)
@@ -92,9 +121,18 @@ class Johnson(Stylizer):
             self.engines[name] = Engine(placed, self.runtime, f"{self.name} {name}")
         return self.engines[name]
 
+    def _network(self, name: str) -> Transformer:
+        network = self._engine(name).module
+        assert isinstance(network, Transformer)
+        return network
+
     def cost(self, height: int, width: int) -> Cost:
         """One pass."""
         return one_pass(height, width)
+
+    def tiled(self, height: int, width: int, room: float) -> Cost:
+        """One and a half passes."""
+        return tiled_pass(self._network(self.styles[0]), height, width, room, self.runtime)
 
     def rehearse(self, image: Image) -> Callable[[], object]:
         """One pass over that picture in the first style."""

@@ -11,24 +11,28 @@ relative to the largest instead of being cut at 1e-5; inside a mask, statistics 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import nn
 
 from impasto.codes import Code, Region, for_canvas, inner
+from impasto.costs import tiled_levels
 from impasto.errors import BadInput
 from impasto.networks.decoders import load_decoders
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.style import SIZES, Style
-from impasto.stylizer import Can, Cost, Image, OnStep, Step, Stylizer
+from impasto.stylizer import Can, Cost, Image, OnStep, Step, Stylizer, tile_steps
+from impasto.tiling.features import Coloring, Level, level, levels
+from impasto.tiling.raster import Raster, mapped
 from impasto.transforms import (
     CHANNEL_BYTES,
     FULL,
     Whitening,
+    recolored,
     repainted,
     roots,
     whitened_and_colored,
@@ -117,9 +121,45 @@ class Wct(Stylizer):
 
     def _level(self, image: Image, tap: str, regions: Sequence[Region], strength: float) -> Image:
         """Whitening and colouring at one tap.  (B, 3, H, W)  ->  the same, [0, 1]"""
-        transform = partial(whitened_and_colored, whitening=self.config.whitening)
+        whitening, decoder = self.config.whitening, self.decoders[tap]
         own = [Region(inner(region.code, tap), region.mask) for region in regions]
-        return repainted(image, self.encoder, self.decoders[tap], tap, transform, own, strength)
+        if tap == TAPS[0]:
+            return recolored(image, self.encoder, decoder, own, strength, whitening)
+        transform = partial(whitened_and_colored, whitening=whitening)
+        return repainted(image, self.encoder, decoder, tap, transform, own, strength)
+
+    @torch.no_grad()
+    def paint_tiles(
+        self,
+        source: Raster,
+        target: Raster,
+        regions: Sequence[Region],
+        strength: float,
+        side: int,
+        on_step: OnStep,
+    ) -> None:
+        """What ``paint`` does, tile by tile; see ``tiling.features``.
+
+        In float32: whitening blows up what bfloat16 rounds, which differs from tile to tile.
+        """
+        if not self.config.levels():
+            mapped(lambda image: image, target, source)
+            return
+        regions = for_canvas(regions, source.like(self.runtime.device))
+        steps = [
+            (one, [Region(inner(r.code, tap), r.mask) for r in regions], strength * share)
+            for one, (tap, share) in zip(self._levels(), self.config.levels(), strict=True)
+        ]
+        levels(source, target, steps, side, tile_steps(on_step, source))
+
+    def _levels(self) -> list[Level]:
+        fit, machine = Coloring(self.config.whitening), replace(self.runtime, bf16=False)
+        parts = (self.encoder, self.decoders, machine)
+        return [level(*parts, tap, fit) for tap, _ in self.config.levels()]
+
+    def tiled(self, height: int, width: int, room: float) -> Cost:
+        """Encoded once more at every level, for the statistics."""
+        return tiled_levels(self._levels(), height, width, room)
 
     def cost(self, height: int, width: int) -> Cost:
         """One pass through all levels."""

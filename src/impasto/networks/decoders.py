@@ -2,10 +2,10 @@
 
 As in Huang & Belongie 2017, arXiv:1703.06868, and Li et al. 2017, arXiv:1705.08086: every max pool
 becomes nearest upsampling, padding is by reflection, there is no normalisation, and the last
-convolution has no ReLU.
+convolution has no ReLU. Where upsampling makes a row or column too much, it is cut off after the
+next convolution has seen it.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from impasto import weights
 from impasto.errors import DamagedWeights, MissingWeights, UnknownName, unknown
 from impasto.networks.encoders import TAPS, Encoder, Shape
-from impasto.networks.narrow import NarrowConv
-from impasto.networks.padding import pad
+from impasto.networks.narrow import DoublingConv, NarrowConv
+from impasto.networks.padding import pad, recorded
 
 
 class Decoder(nn.Module):
@@ -32,11 +32,12 @@ class Decoder(nn.Module):
         self.tap = tap
         self.convs = nn.ModuleDict()
         layers = [layer for layer in shape.layers() if f"relu{layer[0]}" <= tap]
+        kind: type[nn.Conv2d] = nn.Conv2d
         for name, outputs, inputs in reversed(layers):
             first, block = f"relu{name}" == tap, int(name[0])
             below = block - 1 if name.endswith("_1") else block
             last = name == "1_1"
-            conv = (NarrowConv if last else nn.Conv2d)(
+            conv = (NarrowConv if last and kind is nn.Conv2d else kind)(
                 inputs if first else _scaled(inputs, block, width),
                 _scaled(outputs, below, width),
                 3,
@@ -45,6 +46,7 @@ class Decoder(nn.Module):
             if conv.bias is not None:
                 nn.init.zeros_(conv.bias)
             self.convs[name] = conv
+            kind = DoublingConv if name.endswith("_1") else nn.Conv2d
 
     def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
         """The picture of ``size`` that has these features; not clamped.
@@ -53,13 +55,14 @@ class Decoder(nn.Module):
         """
         x = features
         for name, conv in self.convs.items():
-            x = conv(pad(x))  # (B, 3, H, W) at the end
-            if name == "1_1":
-                break
-            x = F.relu_(x)
-            if name.endswith("_1"):
-                height, width = (_at_block(side, int(name[0]) - 1) for side in size)
-                x = F.interpolate(x, scale_factor=2, mode="nearest")[..., :height, :width]
+            if isinstance(conv, DoublingConv):
+                x = conv(x, (_at_block(size[0], int(name[0])), _at_block(size[1], int(name[0]))))
+            elif isinstance(conv, NarrowConv) and recorded():  # by fours it goes for even sides
+                x = F.conv2d(pad(x), conv.weight, conv.bias)
+            else:
+                x = conv(pad(x))  # (B, 3, H, W) at the end
+            if name != "1_1":
+                x = F.relu_(x)
         return x
 
 
@@ -69,7 +72,8 @@ def _scaled(channels: int, block: int, width: float) -> int:
 
 def _at_block(side: int, block: int) -> int:
     """The side of the features of a block, for a picture with that side (pools round up)."""
-    return math.ceil(side / (1 << (block - 1)))
+    share = 1 << (block - 1)
+    return (side + share - 1) // share  # in whole numbers, so that tracing sees them
 
 
 def load_decoders(kind: str, encoder: Encoder, taps: Sequence[str]) -> nn.ModuleDict:

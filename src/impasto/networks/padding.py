@@ -7,6 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def recorded() -> bool:
+    """Whether a graph is being made of what runs, which has to hold for pictures of any size."""
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+
+
 def pad(x: Tensor, margin: int = 1) -> Tensor:
     """Reflect ``margin`` pixels at every border; what is too small for that repeats its border.
 
@@ -14,9 +19,17 @@ def pad(x: Tensor, margin: int = 1) -> Tensor:
     """
     if min(x.shape[-2:]) <= margin:
         return F.pad(x, (margin,) * 4, mode="replicate")
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    if recorded():
         return F.pad(x, (margin,) * 4, mode="reflect")
     result: Tensor = _Reflect.apply(x, margin)  # type: ignore[no-untyped-call]
+    return result
+
+
+def repeated(x: Tensor) -> Tensor:
+    """Repeat the border by one pixel.  (B, C, H, W)  ->  (B, C, H + 2, W + 2), channels last"""
+    if recorded():
+        return F.pad(x, (1, 1, 1, 1), mode="replicate")
+    result: Tensor = _Repeat.apply(x)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -65,3 +78,26 @@ def _folded(line: Tensor, margin: int) -> Tensor:
         inner[:, :, margin - i] += line[:, :, i]
         inner[:, :, i - margin - 1] += line[:, :, -1 - i]
     return inner
+
+
+class _Repeat(torch.autograd.Function):
+    """For the same reason as ``_Reflect``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        shape, layout = (b, c, h + 2, w + 2), torch.channels_last
+        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
+        out[:, :, 1:-1, 1:-1] = x
+        out[:, :, 0, 1:-1], out[:, :, -1, 1:-1] = x[:, :, 0], x[:, :, -1]
+        out[:, :, :, 0], out[:, :, :, -1] = out[:, :, :, 1], out[:, :, :, -2]
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        g = gradients[0].clone(memory_format=torch.channels_last)
+        g[:, :, :, 1] += g[:, :, :, 0]
+        g[:, :, :, -2] += g[:, :, :, -1]
+        g[:, :, 1] += g[:, :, 0]
+        g[:, :, -2] += g[:, :, -1]
+        return g[:, :, 1:-1, 1:-1].contiguous(memory_format=torch.channels_last)

@@ -14,10 +14,9 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.networks.narrow import NarrowConv
+from impasto.networks.narrow import DoublingConv, NarrowConv
 from impasto.networks.normalisation import Affine, Norm, normalisation
 from impasto.networks.padding import pad
 
@@ -50,6 +49,8 @@ def layers(width: float = 1.0) -> tuple[Layer, ...]:
 
 CONTRACTION = ("down1", "down2", "down3")
 
+KINDS: dict[str, type[nn.Conv2d]] = {"up1": DoublingConv, "up2": DoublingConv, "out": NarrowConv}
+
 EVERY = tuple(layer.name for layer in layers())
 """Names of all layers: those that Dumoulin et al. condition."""
 
@@ -73,7 +74,7 @@ class Transformer(nn.Module):
         self.row_size = 0
         self.convs, self.norms = nn.ModuleDict(), nn.ModuleDict()
         for layer in layers(width):
-            kind = NarrowConv if layer.name == "out" else nn.Conv2d
+            kind = KINDS.get(layer.name, nn.Conv2d)
             conv = kind(layer.inputs, layer.outputs, layer.kernel, layer.stride)
             nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
@@ -104,8 +105,8 @@ class Transformer(nn.Module):
         x = self._active("down3", x, rows)  # (B, 128, H/4, W/4)
         for i in range(1, RESIDUALS + 1):
             x = x + self._normed(f"residual{i}b", self._active(f"residual{i}a", x, rows), rows)
-        x = self._active("up1", _doubled(x), rows)  # (B, 64, H/2, W/2)
-        x = self._active("up2", _doubled(x), rows)  # (B, 32, H, W)
+        x = self._active("up1", x, rows)  # (B, 64, H/2, W/2)
+        x = self._active("up2", x, rows)  # (B, 32, H, W)
         x = self._normed("out", x, rows).float()  # (B, 3, H, W)
         return torch.sigmoid(x)[..., : image.shape[-2], : image.shape[-1]]
 
@@ -120,7 +121,7 @@ class Transformer(nn.Module):
     def _normed(self, name: str, x: Tensor, rows: Tensor | None) -> Tensor:
         conv = self.convs[name]
         assert isinstance(conv, nn.Conv2d)
-        x = conv(pad(x, conv.kernel_size[0] // 2))
+        x = conv(x if name.startswith("up") else pad(x, conv.kernel_size[0] // 2))
         if name not in self.norms:
             return x
         if name not in self.slots:
@@ -130,8 +131,3 @@ class Transformer(nn.Module):
         start, channels = self.slots[name]
         scale, shift = torch.split(rows[:, start : start + 2 * channels], channels, 1)
         return self._norm(name)(x, scale, shift)  # type: ignore[no-any-return]
-
-
-def _doubled(x: Tensor) -> Tensor:
-    """(B, C, H, W)  ->  (B, C, 2H, 2W)"""
-    return F.interpolate(x, scale_factor=2, mode="nearest")
