@@ -1,0 +1,1 @@
+"""Methods as ONNX files: one file paints every style, at any size and strength."""
