@@ -1,0 +1,160 @@
+"""What is painted and where it goes: outputs are named like inputs, and no two alike."""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
+from zlib import crc32
+
+from impasto.errors import BadInput, BadPicture
+from impasto.media.encode import FORMATS
+from impasto.media.image import SUFFIXES
+
+KEEP = "keep"
+"""In the place of a format: that of each photo."""
+
+STAGE = ".impasto"
+"""Folder inside a folder of outputs, by which one is known; pictures lie there until they count."""
+
+OnError = Callable[[OSError], None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo and its picture."""
+
+    name: str
+    """Of the photo: its path below the input folder, with slashes."""
+    source: Path
+    """Absolute."""
+    target: str
+    """Path below the output folder, with slashes."""
+
+
+def found(
+    inputs: Sequence[Path], output: Path, recursive: bool, on_error: OnError
+) -> dict[str, Path]:
+    """The photos of a folder, or some photos, by name; none is opened.
+
+    Hidden files are left out, and what batches have painted: the folder ``output`` and others like
+    it. Links to folders are not followed. on_error: told of folders that cannot be read
+
+    Raises BadInput for several folders, and where pictures would land among the photos; BadPicture
+    for a photo that is not there.
+    """
+    here = output.resolve()
+    if len(inputs) == 1 and inputs[0].is_dir():
+        folder = inputs[0].resolve()
+        if here in (folder, *folder.parents):
+            raise _among(inputs[0], output)
+        paths = _walked(folder, here, recursive, on_error)
+        return {path.relative_to(folder).as_posix(): path for path in paths}
+    for path in inputs:
+        if path.is_dir():
+            raise BadInput(f"Give one folder, or photos alone: {str(path)!r} is one of several.")
+        if not path.exists():
+            raise BadPicture(f"There is no file or folder {str(path)!r}.")
+        if path.resolve().parent == here:
+            raise _among(path, output)
+    return _loose(inputs)
+
+
+def _among(given: Path, output: Path) -> BadInput:
+    return BadInput(
+        f"The pictures would land among the photos: {str(output)!r} holds {str(given)!r}. "
+        "Name another folder for them, such as painted."
+    )
+
+
+def _walked(folder: Path, output: Path, recursive: bool, on_error: OnError) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, onerror=on_error):
+        below = sorted(folders) if recursive else []
+        folders[:] = [name for name in below if not _left_out(Path(parent, name), output)]
+        for name in sorted(names):
+            path = Path(parent, name)
+            painted = path.is_symlink() and output in Path(os.path.realpath(path)).parents
+            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and not painted:
+                yield path
+
+
+def _left_out(folder: Path, output: Path) -> bool:
+    if folder.name.startswith(".") or folder.is_symlink():
+        return True
+    return folder.resolve() == output or (folder / STAGE).is_dir()
+
+
+def _loose(paths: Sequence[Path]) -> dict[str, Path]:
+    """Photos from anywhere by their names, with a number where two are called the same."""
+    named: dict[str, Path] = {}
+    for path in dict.fromkeys(path.absolute() for path in paths):
+        numbered = (f"{path.stem}-{number}{path.suffix}" for number in count(2))
+        free = (name for name in chain([path.name], numbered) if name not in named)
+        named[next(free)] = path
+    return named
+
+
+def targets(
+    names: Sequence[str], kind: str, owners: Mapping[str, str], lost: Callable[[str], bool]
+) -> dict[str, str]:
+    """A file for the picture of every photo: no two alike, whatever the file system thinks alike.
+
+    ``a.jpg`` becomes ``a.png``; beside another photo ``a.webp`` it becomes ``a.jpg.png``. A photo
+    keeps the target that it has.
+
+    kind: a suffix without its dot, or ``keep``
+    owners: whose the targets are that there are; lost: whether such an owner is there no more
+    """
+    own = {name: target for target, name in owners.items() if _suffix(name, kind) == _end(target)}
+    owned = {_folded(target): name for target, name in owners.items()}
+    short = {name: str(PurePosixPath(name).with_suffix(_suffix(name, kind))) for name in names}
+    sharing = Counter(map(_folded, short.values()))
+    used = {_folded(str(folder)) for name in names for folder in PurePosixPath(name).parents}
+    chosen = {name: own[name] for name in names if name in own}
+    used.update(map(_folded, chosen.values()))
+
+    def free(target: str) -> bool:
+        owner = owned.get(_folded(target))
+        return _folded(target) not in used and (owner is None or lost(owner))
+
+    for name in sorted(set(names) - chosen.keys()):
+        suffix = _suffix(name, kind)
+        numbered = (f"{name}-{number}{suffix}" for number in count(2))
+        first = [short[name]] if sharing[_folded(short[name])] == 1 else []
+        chosen[name] = next(filter(free, chain(first, [name + suffix], numbered)))
+        used.add(_folded(chosen[name]))
+    return chosen
+
+
+def _suffix(name: str, kind: str) -> str:
+    """What the picture of a photo ends in; GIF is read and not written."""
+    if kind != KEEP:
+        return f".{kind}"
+    own = PurePosixPath(name).suffix
+    return own if own.lower() in FORMATS else ".png"
+
+
+def _end(target: str) -> str:
+    return PurePosixPath(target).suffix
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def mine(name: str, shard: tuple[int, int]) -> bool:
+    """Whether a photo is of the shard (i, n), 1 <= i <= n; others that come or go do not matter."""
+    return crc32(name.encode("utf-8", "surrogateescape")) % shard[1] == shard[0] - 1
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read ``2/4``.
+
+    Raises BadInput.
+    """
+    first, _, second = text.partition("/")
+    if first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
+        return int(first), int(second)
+    raise BadInput(f"A shard is I/N, such as 2/4, with I from 1 to N; not {text!r}.")

@@ -1,0 +1,221 @@
+"""The manifest: one line for every picture that was painted or failed, in order of time.
+
+A picture is written beside the others first, then its line, and then it is renamed to where it
+belongs. So a picture that is there has a line, and for a line whose picture is not there yet the
+renaming is made up for.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from impasto import __version__, methods, weights
+from impasto.auto import AUTO
+from impasto.batch.items import STAGE
+from impasto.errors import BadOutput, DamagedWeights
+from impasto.files import writing
+from impasto.recipe import Recipe
+from impasto.regions import ALPHA
+from impasto.style import gallery
+
+NAME = "manifest"
+
+Outcome = Literal["done", "failed"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of a photo: one line."""
+
+    name: str
+    source: str
+    target: str
+    key: str
+    """Changes with whatever could change the picture."""
+    outcome: Outcome
+    finished: float
+    """Seconds since 1970."""
+    reason: str = ""
+    seconds: float | None = None
+    """What painting took, without reading and writing."""
+    width: int | None = None
+    height: int | None = None
+    notices: tuple[str, ...] = ()
+    recipe: Mapping[str, object] = field(default_factory=dict)
+    """With everything settled; what is as by default is left out."""
+
+
+class Known(NamedTuple):
+    """What is kept in mind of a row."""
+
+    name: str
+    source: str
+    key: str
+    outcome: Outcome
+    finished: float
+
+
+class Manifest:
+    """The lines of one shard, open for more; and what all shards have done so far."""
+
+    def __init__(self, folder: Path, shard: tuple[int, int] = (1, 1)) -> None:
+        """Open, or make, the manifest in a folder, which is made too.
+
+        Raises BadOutput, also while another process works on that shard.
+        """
+        part = "" if shard[1] == 1 else f"-{shard[0]}-of-{shard[1]}"
+        self.folder, self.path = folder, folder / f"{NAME}{part}.jsonl"
+        self.stage = folder / STAGE / f"{NAME}{part}"
+        with writing(folder):
+            self.stage.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.stage.with_suffix(".lock"), timeout=0)
+            try:
+                self._lock.acquire()
+            except Timeout:
+                text = f"Another process is painting into {str(folder)!r}: wait for it, or use"
+                raise BadOutput(f"{text} --shard.") from None
+            self._file = self.path.open("ab", buffering=0)
+        self._end_line()
+        self.rows: dict[str, Known] = {}
+        for path in sorted(folder.glob(f"{NAME}*.jsonl")):
+            self._read(path)
+        self.settle()
+
+    def __enter__(self) -> "Manifest":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.settle()
+        self._file.close()
+        self._lock.release()
+
+    def _end_line(self) -> None:
+        """A line that was torn stays one of its own."""
+        with self.path.open("rb") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":
+                    self._file.write(b"\n")
+
+    def _read(self, path: Path) -> None:
+        with path.open("rb") as lines:
+            for line in lines:
+                with suppress(ValueError, KeyError, TypeError):  # torn, or no line of ours
+                    row = json.loads(line)
+                    known = Known(*(row[name] for name in Known._fields))
+                    old = self.rows.get(row["target"])
+                    if old is None or old.finished <= known.finished:
+                        self.rows[row["target"]] = known
+
+    def finished(self, target: str, key: str) -> bool:
+        """Whether that picture is there, and nothing has changed that it depends on."""
+        row = self.rows.get(target)
+        there = row is not None and row.key == key and row.outcome == "done"
+        return there and (self.folder / target).is_file()
+
+    def staged(self, key: str) -> Path:
+        """Where a picture is written."""
+        return self.stage / key
+
+    def add(self, row: Row) -> Row:
+        """Write a line, and put the picture, if there is one, where it belongs.
+
+        ->  the row, failed where the picture cannot be put there
+
+        Raises BadOutput when no line can be written.
+        """
+        if row.outcome == "failed":
+            self._write(row)
+            return row
+        target = self.folder / row.target
+        try:
+            with writing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if target.is_dir():
+                    raise OSError(0, "it is a folder")
+        except BadOutput as error:
+            return self.add(_failed(row, error))
+        self._write(row)
+        try:
+            with writing(target):
+                self.staged(row.key).replace(target)
+        except BadOutput as error:
+            return self.add(_failed(row, error))
+        return row
+
+    def _write(self, row: Row) -> None:
+        line = json.dumps(asdict(row)).encode() + b"\n"  # ASCII: names need not be valid text
+        with writing(self.path):
+            if self._file.write(line) < len(line):
+                raise OSError(0, "there is no space left")
+        self.rows[row.target] = Known(row.name, row.source, row.key, row.outcome, row.finished)
+
+    def settle(self) -> None:
+        """Put pictures that have a line where they belong, and remove what has none."""
+        wanted = {row.key: target for target, row in self.rows.items() if row.outcome == "done"}
+        for path in [*self.stage.glob("*")]:
+            with suppress(OSError):  # then it is not there, and painted next time
+                if path.name in wanted:
+                    _placed(path, self.folder / wanted[path.name])
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _failed(row: Row, error: BadOutput) -> Row:
+    return replace(row, outcome="failed", reason=str(error))
+
+
+def _placed(staged: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged.replace(target)
+
+
+def fingerprint(recipe: Recipe, *more: object) -> str:
+    """Changes with the settings, styles, masks, weights and version, wherever they lie."""
+    amounts = [*(s.weight for s in recipe.styles), *(m.weight for m in recipe.masks)]
+    looks = [*(share.source for share in recipe.styles), *(m.style for m in recipe.masks)]
+    masks = [share.mask for share in recipe.masks]
+    settings = recipe.model_dump(exclude={"photo", "styles", "masks"})
+    facts: list[object] = [__version__, settings, amounts, *more]
+    facts += [_digest(gallery().get(look, Path(look))) for look in looks]
+    facts += [mask if mask == ALPHA else _digest(Path(mask)) for mask in masks]
+    facts += [_stored(path) for path in _networks(recipe, looks)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _networks(recipe: Recipe, looks: list[str]) -> list[Path]:
+    """Weights that may be used; not those learned for another style alone."""
+    kinds = methods.names() if recipe.method == AUTO else [recipe.method]
+    others = {weights.file_name(kind, look) for kind in kinds for look in gallery()}
+    others -= {weights.file_name(kind, look) for kind in kinds for look in looks}
+    own = [path for path in weights.files(*kinds) if path.name not in others]
+    encoder = weights.file_name("encoder", recipe.encoder)
+    return own + [path for path in weights.files("encoder") if path.name == encoder]
+
+
+def _stored(path: Path) -> str:
+    try:
+        return f"{path.name} {weights.read_header(path).sha256}"
+    except DamagedWeights:
+        return path.name
+
+
+def _digest(path: Path) -> str:
+    """Of a file's content; of nothing where there is none, which is told when it is opened."""
+    return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
+
+
+def item_key(base: str, target: str, source: Path) -> str:
+    """Changes with the ``fingerprint``, the target and the photo, by its size and time."""
+    facts = f"{base} {target}"
+    with suppress(OSError):  # a link to nothing, or gone since: told when it is opened
+        status = source.stat()
+        facts += f" {status.st_size} {status.st_mtime_ns}"
+    return hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()[:24]

@@ -1,0 +1,192 @@
+"""A batch: what of the photos is not finished is painted, and written down."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from impasto.batch.crew import Crew
+from impasto.batch.items import Item, found, mine, targets
+from impasto.batch.manifest import Known, Manifest, Row, fingerprint, item_key
+from impasto.batch.worker import Done, Task
+from impasto.errors import BadInput
+from impasto.recipe import Recipe
+from impasto.runtime import runtime
+
+POLL = 1.0
+"""Seconds between two looks at a folder that is watched."""
+
+WORKER_MB = 2000
+"""Memory that a process may come to hold: itself, and a picture just not painted in tiles."""
+
+MEMORY_SHARE = 0.8
+
+OnEvent = Callable[[Mapping[str, object]], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be painted, and how."""
+
+    inputs: Sequence[Path]
+    """One folder, or photos."""
+    output: Path
+    recipe: Recipe
+    """Without a photo."""
+    recursive: bool = False
+    kind: str = "png"
+    """A suffix without its dot, or ``keep``."""
+    file_quality: int = 95
+    """Of JPEG and WebP files, 1 to 100."""
+    workers: int | None = None
+    shard: tuple[int, int] = (1, 1)
+    watch: bool = False
+
+
+@dataclass
+class Tally:
+    """What came of a batch."""
+
+    done: int = 0
+    kept: int = 0
+    """Finished before."""
+    failed: int = 0
+
+
+def batch(order: Order, on_event: OnEvent) -> Tally:
+    """Paint what is not finished; a photo that fails is told of and does not stop the others.
+
+    on_event: told of ``plan``, of every ``item``, and of ``done``
+
+    Raises BadInput where there are no photos, what ``Painter`` raises, BadOutput when nothing can
+    be written any more. KeyboardInterrupt passes through, and what is finished stays.
+    """
+    start, tally = time.perf_counter(), Tally()
+    threads = torch.get_num_threads()
+    workers = order.workers or usual_workers(order.recipe, threads)
+    share = max(1, threads // workers)
+    base = fingerprint(order.recipe, None if order.kind == "png" else order.file_quality)
+    _photos(order, _ignore)  # what is wrong with them is told before anything is made
+    with (
+        Manifest(order.output, order.shard) as manifest,
+        Crew(order.recipe, order.file_quality, workers, share) as crew,
+    ):
+        plan = _Plan(order, manifest, base, tally)
+        while True:
+            tasks = plan.tasks(on_event)
+            for task, done in crew.work(tasks):
+                row = manifest.add(_row(task, done))
+                tally.done += row.outcome == "done"
+                tally.failed += row.outcome == "failed"
+                on_event({"event": "item", **asdict(row)})
+            if not order.watch:
+                break
+            time.sleep(POLL)
+    seconds = round(time.perf_counter() - start, 2)
+    on_event({"event": "done", "output": str(order.output), **vars(tally), "seconds": seconds})
+    return tally
+
+
+def usual_workers(recipe: Recipe, threads: int) -> int:
+    """A process for every core, as far as memory allows; of those with an accelerator one."""
+    if runtime(recipe.device).device.type != "cpu":
+        return 1
+    free = psutil.virtual_memory().available / 1e6 * MEMORY_SHARE
+    return max(1, min(threads, int(free // WORKER_MB)))
+
+
+class _Plan:
+    """What is to be done now; when watching, asked again and again."""
+
+    def __init__(self, order: Order, manifest: Manifest, base: str, tally: Tally) -> None:
+        self.order, self.manifest, self.base, self.tally = order, manifest, base, tally
+        self.tried: dict[str, str] = {}
+        """Keys by target; what failed is tried again when it has changed, or next time."""
+        self.seen: dict[str, str] | None = None
+        """Keys by target at the last look: a file that still grows is left for the next."""
+
+    def tasks(self, on_event: OnEvent) -> list[Task]:
+        """What is neither finished nor has failed now."""
+        items, first = self._items(on_event), self.seen is None
+        keys: dict[str, str] = {}
+        tasks, kept = [], 0
+        for item in items:
+            key = keys[item.target] = item_key(self.base, item.target, item.source)
+            if self.manifest.finished(item.target, key):
+                kept += 1
+            elif self.tried.get(item.target) != key and self._settled(item.target, key):
+                self.tried[item.target] = key
+                staged = str(self.manifest.staged(key))
+                tasks.append(Task(key, item.name, str(item.source), item.target, staged))
+        self.seen = keys
+        if tasks or first:
+            self.tally.kept = kept if first else self.tally.kept
+            on_event({"event": "plan", "items": len(items), "kept": kept, "todo": len(tasks)})
+        return tasks
+
+    def _settled(self, target: str, key: str) -> bool:
+        return not self.order.watch or (self.seen or {}).get(target) == key
+
+    def _items(self, on_event: OnEvent) -> list[Item]:
+        def closed(error: OSError) -> None:
+            text = f"The folder {error.filename!r} cannot be read: {error.strerror}."
+            if self.tried.setdefault(str(error.filename), text) == text:
+                self.tally.failed += 1
+                on_event({"event": "notice", "text": text})
+
+        sources = _photos(self.order, closed)
+        rows = self.manifest.rows.items()
+        owners = {target: _owner(row, sources) for target, row in rows}
+        chosen = targets(
+            list(sources), self.order.kind, owners, lambda owner: _lost(owner, sources)
+        )
+        return [
+            Item(name, sources[name], chosen[name])
+            for name in chosen
+            if mine(name, self.order.shard)
+        ]
+
+
+def _owner(row: Known, sources: Mapping[str, Path]) -> str:
+    """The name of the photo that a row is of; the path, where it is another of that name.
+
+    A photo that has moved with its folder is the same, while the old one is not there.
+    """
+    same = row.name in sources and str(sources[row.name]) == row.source
+    return row.name if same or not Path(row.source).exists() else row.source
+
+
+def _lost(owner: str, sources: Mapping[str, Path]) -> bool:
+    return owner not in sources and not Path(owner).is_file()
+
+
+def _photos(order: Order, on_error: Callable[[OSError], None]) -> dict[str, Path]:
+    sources = found(order.inputs, order.output, order.recursive, on_error)
+    if not sources and not order.watch:
+        hint = "" if order.recursive else " (--recursive looks into folders inside)"
+        raise BadInput(f"No pictures in {str(order.inputs[0])!r}{hint}.")
+    return sources
+
+
+def _ignore(error: OSError) -> None:
+    """What is told a second time anyway."""
+
+
+def _row(task: Task, done: Done) -> Row:
+    return Row(
+        name=task.name,
+        source=task.source,
+        target=task.target,
+        key=task.key,
+        outcome="failed" if done.reason else "done",
+        finished=time.time(),
+        reason=done.reason,
+        seconds=done.seconds,
+        width=done.width,
+        height=done.height,
+        notices=done.notices,
+        recipe=done.recipe,
+    )

@@ -1,0 +1,137 @@
+"""The command for many photos: ``batch``."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from impasto.cli.paint import RECIPE_FLAGS
+from impasto.config import flags, validate
+from impasto.recipe import Recipe
+
+FAILED = 1
+
+OnEvent = Callable[[Mapping[str, object]], None]
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUT_DIR")
+@click.option(
+    "-s",
+    "--style",
+    "styles",
+    multiple=True,
+    metavar="STYLE[:WEIGHT]",
+    help="Gallery name, picture or .style.safetensors file; several are mixed.",
+)
+@click.option(
+    "--mask",
+    "masks",
+    multiple=True,
+    metavar="REGION=STYLE[:WEIGHT]",
+    help="alpha=STYLE: what is opaque in each photo; or a picture, the same for all.",
+)
+@click.option("-r", "--recursive", is_flag=True, help="Photos in folders inside IN too.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["png", "jpg", "webp", "keep"]),
+    default="png",
+    show_default=True,
+    help="Of the pictures; keep: that of each photo.",
+)
+@click.option(
+    "--file-quality",
+    type=click.IntRange(1, 100),
+    default=95,
+    show_default=True,
+    help="Of JPEG and WebP files.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Processes that paint [one for each core, as far as memory allows; 1 with a GPU].",
+)
+@click.option("--shard", default="1/1", metavar="I/N", help="The I-th of N parts of the photos.")
+@click.option("--watch", is_flag=True, help="Go on with photos that appear, until Ctrl-C.")
+@flags(Recipe, *RECIPE_FLAGS)
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON per event on stdout.")
+def batch(
+    inputs: Sequence[Path],
+    output: Path,
+    recursive: bool,
+    kind: str,
+    file_quality: int,
+    workers: int | None,
+    shard: str,
+    watch: bool,
+    as_json: bool,
+    **settings: object,
+) -> None:
+    """Repaint the photos of a folder, or several photos, into the folder OUT_DIR.
+
+    What is finished is not painted again: run the same command again to go on.
+    """
+    recipe = validate(Recipe, {key: value for key, value in settings.items() if value is not None})
+    from impasto.batch.items import parse_shard
+    from impasto.batch.run import Order
+    from impasto.batch.run import batch as painted
+
+    part = parse_shard(shard)
+    order = Order(inputs, output, recipe, recursive, kind, file_quality, workers, part, watch)
+    with _reporter(as_json) as on_event:
+        tally = painted(order, on_event)
+    if tally.failed:
+        sys.exit(FAILED)
+
+
+@contextmanager
+def _reporter(as_json: bool) -> Iterator[OnEvent]:
+    """Events as JSON; or a bar on the terminal, and a line for what failed and for the end."""
+    if as_json:
+        yield lambda event: print(json.dumps(event), flush=True)  # noqa: T201
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    errors = Console(stderr=True)
+    columns = TextColumn("painting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    lines = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("painting", total=None)
+
+        def show(event: Mapping[str, object]) -> None:
+            if event["event"] == "plan":
+                bar.update(task, total=float(str(event["todo"])), completed=0)
+            elif event["event"] == "item":
+                bar.advance(task)
+            if words := _words(event):
+                lines.print(words)
+
+        yield show
+
+
+def _words(event: Mapping[str, object]) -> str:
+    """What people are told of an event; nothing of a photo that went well."""
+    if event["event"] == "notice":
+        return str(event["text"])
+    if event["event"] == "item" and event["outcome"] == "failed":
+        return "{name}: {reason}".format_map(event)
+    if event["event"] == "plan" and event["kept"]:
+        return "{kept} of {items} are finished, {todo} to be painted".format_map(event)
+    if event["event"] == "done":
+        return "{output}: {done} painted, {kept} kept, {failed} failed, {seconds} s".format_map(
+            event
+        )
+    return ""
