@@ -17,6 +17,7 @@ FLOORS = {
     "impasto": 0,
     "errors": 0,
     "files": 0,
+    "overlap": 0,
     "config": 1,
     "recipe": 1,
     "weights": 1,
@@ -26,20 +27,26 @@ FLOORS = {
     "runtime": 2,
     "moments": 2,
     "losses": 2,
+    "scales": 2,
     "networks": 2,
     "engines": 2,
+    "flow": 2,
     "style": 3,
     "tiling": 3,
     "codes": 2,
     "stylizer": 3,
     "transforms": 3,
     "feedforward": 3,
+    "costs": 3,
     "methods": 4,
     "estimate": 5,
+    "large": 5,
     "auto": 5,
     "pipeline": 5,
     "regions": 5,
     "sources": 5,
+    "painter": 6,
+    "shots": 6,
     "training": 6,
     "evaluate": 6,
     "lens": 6,
@@ -50,6 +57,9 @@ FLOORS = {
     "console": 7,
     "mix": 7,
     "shell": 7,
+    "film": 7,
+    "stream": 7,
+    "hub": 7,
     "cli": 7,
     "batch": 7,
     "studio": 7,
@@ -63,19 +73,40 @@ SAME_FLOOR = {
     ("networks", "moments"),  # a prediction looks at them
     ("feedforward", "stylizer"),  # what a pass costs
     ("stylizer", "style"),  # a method encodes a Style
+    ("costs", "stylizer"),  # what a picture takes
+    ("costs", "tiling"),
+    ("stylizer", "tiling"),  # ... and paints in tiles
+    ("tiling", "transforms"),  # the same formulas from statistics of tiles
     ("pipeline", "auto"),  # who does the work
     ("pipeline", "estimate"),  # the estimate comes before the work
+    ("pipeline", "large"),  # ... in one piece or in tiles
     ("pipeline", "regions"),  # who paints where
     ("pipeline", "sources"),  # ... and in which style
     ("cli", "shell"),  # parse, and leave in order
     ("cli", "commands"),  # parse, then do
     ("cli", "console"),  # ... and show it
     ("cli", "mix"),
+    ("cli", "batch"),
+    ("cli", "film"),
+    ("cli", "stream"),
+    ("film", "commands"),  # how a second Ctrl-C is kept away
     ("mix", "commands"),  # events, and how a picture is saved
 }
 """The exceptions: who may import whom on its own floor."""
 
-PARTS = ("cli", "media", "networks", "training", "evaluate", "lens", "convert", "studio")
+PARTS = (
+    "batch",
+    "cli",
+    "media",
+    "networks",
+    "tiling",
+    "training",
+    "evaluate",
+    "lens",
+    "export",
+    "convert",
+    "studio",
+)
 """Folders that are one thing in several files; ``methods`` is not: its files are strangers."""
 
 MAX_LINES = 300

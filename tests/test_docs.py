@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
-PARSED = ("train", "weights pull", "serve", "lens features", "lens reconstruct")
+PARSED = ("train", "export", "weights pull", "serve", "lens features", "lens reconstruct")
 """Commands that take long, need the network, or do not end: only their words are looked at."""
 
 UNLEARNED = re.compile(r"-s my( |$)")

@@ -3,18 +3,34 @@
 import click
 
 from impasto import __version__
+from impasto.cli.batch import batch
 from impasto.cli.compare import compare, evaluate
+from impasto.cli.export import export
 from impasto.cli.lens import lens
 from impasto.cli.paint import mix, stylize
 from impasto.cli.styles import styles
 from impasto.cli.train import train
+from impasto.cli.video import stream, video
 from impasto.cli.weights import weights_group
 from impasto.shell import Impasto
 
 
 @click.group(
     cls=Impasto,
-    commands=[stylize, mix, compare, evaluate, styles, weights_group, train, lens],
+    commands=[
+        stylize,
+        mix,
+        video,
+        stream,
+        batch,
+        compare,
+        evaluate,
+        styles,
+        weights_group,
+        train,
+        lens,
+        export,
+    ],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="impasto")

@@ -1,0 +1,146 @@
+"""Commands about films: ``video`` and ``stream``."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from impasto.cli.paint import RECIPE_FLAGS
+from impasto.config import flags, validate
+from impasto.recipe import Recipe
+from impasto.shell import INTERRUPTED
+
+STABLE_HELP = "Against flicker: 0 paints frame by frame, 1 keeps all that is in sight [0.3]."
+
+
+class Clock(click.ParamType[float]):
+    """A time in a film: ``75``, ``1:15`` or ``0:01:15.5``."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds; fails for what is no time."""
+        if isinstance(value, float):
+            return value
+        parts = str(value).split(":")
+        try:
+            numbers = [float(part) for part in parts]
+        except ValueError:
+            numbers = [-1.0]
+        fits = all(0 <= number < 60 for number in numbers[1:])
+        if len(numbers) > 3 or not fits or not 0 <= numbers[0] < 1e6:
+            self.fail(f"{str(value)!r} is no time: write seconds, 1:15 or 0:01:15.5.", param, ctx)
+        seconds = 0.0
+        for number in numbers:
+            seconds = 60 * seconds + number
+        return seconds
+
+
+@click.command()
+@click.argument("film", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "-s",
+    "--style",
+    "styles",
+    multiple=True,
+    metavar="STYLE[:WEIGHT]",
+    help="Gallery name, picture or .style.safetensors file; several are mixed.",
+)
+@click.option(
+    "--mask",
+    "masks",
+    multiple=True,
+    metavar="REGION=STYLE[:WEIGHT]",
+    help="Paint what is white in the picture REGION in STYLE, in every frame.",
+)
+@click.option("--stable", type=float, help=STABLE_HELP)
+@click.option("--from", "start", type=Clock(), help="Begin here: seconds, 0:10 or 1:02:03.5.")
+@click.option("--to", "stop", type=Clock(), help="End before this.")
+@click.option("--preview", is_flag=True, help="Write the first painted frame beside OUT at once.")
+@flags(Recipe, *RECIPE_FLAGS)
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON per event on stdout.")
+def video(
+    film: Path,
+    output: Path,
+    stable: float | None,
+    start: float | None,
+    stop: float | None,
+    preview: bool,
+    as_json: bool,
+    **settings: object,
+) -> None:
+    """Repaint the film or animation IN as OUT, with its times, sound and subtitles.
+
+    \b
+    OUT ends in .mp4, .m4v, .mov, .mkv, .webm, .gif, .webp, .apng or .png.
+    Stopped or killed, the same command goes on where it was.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    recipe = validate(Recipe, {"photo": str(film), **given})
+    from impasto.console import reporter
+    from impasto.film import STABLE, paint_film
+    from impasto.media.video.frames import Span
+
+    steady = STABLE if stable is None else stable
+    with reporter(as_json) as on_event:
+        last: dict[str, object] = {}
+
+        def show(event: Mapping[str, object]) -> None:
+            last.update(event)
+            if as_json or event["event"] != "done":
+                on_event(event)
+
+        span = Span(start, stop)
+        done = paint_film(recipe, output, show, stable=steady, span=span, preview=preview)
+    if not as_json:
+        click.echo(summary(last))
+    if done.interrupted:
+        sys.exit(INTERRUPTED)
+
+
+def summary(figures: dict[str, object]) -> str:
+    """The last line for people."""
+    stopped = "stopped early, " if figures["interrupted"] else ""
+    words = (
+        "{output}: {stopped}{frames} frames in {seconds} s, {frames_per_second} a second "
+        "(loading {load_seconds} s), {peak_mb} MB"
+    )
+    return words.format(stopped=stopped, **figures)
+
+
+@click.command()
+@click.argument("width", type=click.IntRange(1, 16384))
+@click.argument("height", type=click.IntRange(1, 16384))
+@click.option(
+    "-s",
+    "--style",
+    "styles",
+    multiple=True,
+    metavar="STYLE[:WEIGHT]",
+    help="Gallery name, picture or .style.safetensors file; several are mixed.",
+)
+@click.option("--stable", type=float, help=STABLE_HELP)
+@flags(Recipe, *(name for name in RECIPE_FLAGS if name != "size"))
+def stream(width: int, height: int, stable: float | None, **settings: object) -> None:
+    """Repaint raw RGB frames from standard input to standard output, between two ffmpegs.
+
+    \b
+    ffmpeg -i in.mp4 -f rawvideo -pix_fmt rgb24 - |
+    impasto stream 1280 720 -s starry-night |
+    ffmpeg -f rawvideo -pix_fmt rgb24 -s 1280x720 -r 25 -i - out.mp4
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    size = max(width, height)
+    recipe = validate(Recipe, {"photo": "-", "size": size, **given})
+    from impasto.film import STABLE
+    from impasto.stream import paint_stream
+
+    def tell(text: str) -> None:
+        click.echo(f"impasto: {text}", err=True)
+
+    steady = STABLE if stable is None else stable
+    paint_stream(recipe, (height, width), sys.stdin.buffer, sys.stdout.buffer, steady, tell)

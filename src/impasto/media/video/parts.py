@@ -1,0 +1,212 @@
+"""A film in the making: finished parts in a hidden folder beside it, which outlive a kill.
+
+Each part is a file of encoded frames (NUT, which holds any codec and survives being cut off) and
+then, once that is complete, a list of the times of its frames. What has no list does not count.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from impasto.errors import BadOutput
+from impasto.files import replacing, writing
+from impasto.media.video.colours import Colours, from_rgb, tag
+from impasto.media.video.frames import required
+
+CODECS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    ".mp4": ("libx264", {"crf": "18", "preset": "veryfast"}),
+    ".m4v": ("libx264", {"crf": "18", "preset": "veryfast"}),
+    ".mov": ("libx264", {"crf": "18", "preset": "veryfast"}),
+    ".mkv": ("libx264", {"crf": "18", "preset": "veryfast"}),
+    ".webm": (
+        "libvpx-vp9",
+        {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
+    ),
+}
+"""Encoder and its settings by suffix of a film; all else that can be written is an animation."""
+
+LOSSLESS = ("ffv1", {"slicecrc": "0"})
+"""What the frames of an animation are kept in until all are there."""
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How frames are encoded."""
+
+    suffix: str
+    """Of the film they are for"""
+    width: int
+    height: int
+    time_base: Fraction
+    colours: Colours
+    deep: bool = False
+    aspect: Fraction = Fraction(1)
+
+    @property
+    def animated(self) -> bool:
+        """Whether it is for an animation rather than for a film."""
+        return self.suffix not in CODECS
+
+    @property
+    def layout(self) -> str:
+        """The layout of pixels: 4:2:0, except that H.264 has that for even sizes only."""
+        if self.animated:
+            return "bgra"
+        odd = (self.width % 2 or self.height % 2) and self.suffix != ".webm"
+        return ("yuv444p" if odd else "yuv420p") + ("10le" if self.deep else "")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished part: its file, and when each of its frames is shown and how long, in ticks."""
+
+    path: Path
+    times: tuple[tuple[int, int], ...]
+
+    def last(self) -> NDArray[np.float32] | None:
+        """The last painting in it, where that was kept.  ->  (H, W, 3)"""
+        path = self.path.with_suffix(".npy")
+        return np.load(path) if path.is_file() else None
+
+
+class Encoder:
+    """Writes one part."""
+
+    def __init__(self, path: Path, coding: Coding) -> None:
+        av = required("av")
+        self.path, self.coding = path, coding
+        self.times: list[tuple[int, int]] = []
+        codec, options = LOSSLESS if coding.animated else CODECS[coding.suffix]
+        with encoding(path):
+            self._file = av.open(str(path), "w", format="nut")
+            self._stream = self._file.add_stream(codec, options=dict(options))
+            self._set_up(self._stream.codec_context)
+
+    def _set_up(self, context: Any) -> None:
+        coding = self.coding
+        context.width, context.height, context.pix_fmt = coding.width, coding.height, coding.layout
+        context.time_base = self._stream.time_base = coding.time_base
+        context.flags |= 1 << 22  # global header: parts are joined, containers want it at the front
+        if not coding.animated:
+            tag(context, coding.colours)
+            context.sample_aspect_ratio = coding.aspect
+
+    def write(self, pixels: NDArray[Any], pts: int, duration: int) -> None:
+        """Encode a picture.  (H, W, 3 or 4), uint8 or uint16
+
+        Raises BadOutput where the disk is full.
+        """
+        frame = from_rgb(pixels, self.coding.colours, self.coding.layout)
+        first = self.times[0][0] if self.times else pts
+        frame.pts, frame.duration, frame.time_base = pts - first, duration, self.coding.time_base
+        with encoding(self.path):
+            self._file.mux(self._stream.encode(frame))
+        self.times.append((pts, duration))
+
+    def close(self, last: NDArray[np.float32] | None = None) -> None:
+        """Finish the part and say so on the disk.
+
+        last: the last painting, (H, W, 3), from which stability goes on after a stop
+        """
+        with encoding(self.path):
+            self._file.mux(self._stream.encode(None))
+            self._file.close()
+        if last is not None:
+            with replacing(self.path.with_suffix(".npy")) as file:
+                np.save(file, last)
+        with replacing(self.path.with_suffix(".json")) as file:
+            file.write(json.dumps(self.times).encode())
+
+
+class Parts:
+    """The folder of finished parts of one piece of work, which one process uses at a time."""
+
+    def __init__(self, folder: Path, work: Mapping[str, object]) -> None:
+        """``work`` describes it completely: parts of other work are thrown away.
+
+        Raises BadOutput where the folder cannot be written, or another process is at it.
+        """
+        self.folder = folder
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
+        self._lock = FileLock(folder / "lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BadOutput(
+                f"Another process is painting this film ({folder} is locked)."
+            ) from error
+        note, told = folder / "work.json", json.dumps(work, sort_keys=True, default=str)
+        if not note.is_file() or note.read_text() != told:
+            for path in folder.glob("[0-9]*.*"):
+                path.unlink()
+            with replacing(note) as file:
+                file.write(told.encode())
+
+    def finished(self) -> list[Part]:
+        """All finished parts in order."""
+        found: list[Part] = []
+        while (path := self._path(len(found))).with_suffix(".json").is_file():
+            times = json.loads(path.with_suffix(".json").read_text())
+            found.append(Part(path, tuple((pts, duration) for pts, duration in times)))
+        return found
+
+    def next(self, coding: Coding) -> Encoder:
+        """The part after those that are finished."""
+        return Encoder(self._path(len(self.finished())), coding)
+
+    def release(self) -> None:
+        """Let others use the folder; it stays for the next time."""
+        self._lock.release()
+
+    def remove(self) -> None:
+        """Throw the folder away: the film is written."""
+        self._lock.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"{index:05}.nut"
+
+
+@contextmanager
+def encoding(path: Path) -> Iterator[None]:
+    """Turn what FFmpeg and the operating system say while ``path`` is written into BadOutput."""
+    av = required("av")
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise BadOutput(f"Cannot write {str(path)!r}: {error.strerror or error}.") from error
+
+
+def packets(part: Part) -> list[Any]:
+    """The encoded frames of a part in the order in which they are decoded."""
+    av = required("av")
+    with av.open(str(part.path)) as file:
+        return [packet for packet in file.demux(file.streams.video[0]) if packet.size]
+
+
+def shown(part: Part, found: list[Any]) -> list[tuple[int, int]]:
+    """When each packet is shown and how long: by rank, whatever the container made of the times."""
+    order = sorted(range(len(found)), key=lambda index: found[index].pts)
+    times: list[tuple[int, int]] = [(0, 0)] * len(found)
+    for rank, index in enumerate(order):
+        times[index] = part.times[rank]
+    return times
+
+
+def pictures(parts: Sequence[Part]) -> Iterator[NDArray[np.uint8]]:
+    """The frames of lossless parts, one after the other.  ->  (H, W, 4)"""
+    av = required("av")
+    for part in parts:
+        with av.open(str(part.path)) as file:
+            for frame in file.decode(video=0):
+                yield frame.to_ndarray(format="rgba")

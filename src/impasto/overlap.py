@@ -1,0 +1,93 @@
+"""Work that overlaps: threads that read ahead or write behind, with queues that have an end."""
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+PATIENCE = 0.1
+"""Seconds after which a waiting thread looks whether it is still needed."""
+
+
+class _End:
+    """The end of what comes, with the error that made it."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+def ahead(source: Iterable[T], depth: int) -> Generator[T, None, None]:
+    """What ``source`` gives, made in a thread of its own, at most ``depth`` items ahead.
+
+    Errors of the source are raised here. The thread ends when the iterator is closed.
+    """
+    ready: queue.Queue[T | _End] = queue.Queue(depth)
+    unwanted = threading.Event()
+
+    def offer(item: T | _End) -> None:
+        while not unwanted.is_set():
+            try:
+                ready.put(item, timeout=PATIENCE)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in source:
+                offer(item)
+                if unwanted.is_set():
+                    break
+        except BaseException as error:
+            offer(_End(error))
+        offer(_End())
+
+    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread.start()
+    try:
+        while not isinstance(item := ready.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        unwanted.set()
+        thread.join()
+
+
+class Behind(Generic[T]):
+    """A thread that does something with every item put, at most ``depth`` of them waiting."""
+
+    def __init__(self, work: Callable[[T], None], depth: int) -> None:
+        self._waiting: queue.Queue[T | _End] = queue.Queue(depth)
+        self._error: BaseException | None = None
+        self._work = work
+        self._thread = threading.Thread(target=self._run, name="behind", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not isinstance(item := self._waiting.get(), _End):
+            if self._error is None:
+                try:
+                    self._work(item)
+                except BaseException as error:
+                    self._error = error
+
+    def put(self, item: T) -> None:
+        """Hand over an item; waits while too many are waiting.
+
+        Raises what the work raised on an earlier item.
+        """
+        self.check()
+        self._waiting.put(item)
+
+    def check(self) -> None:
+        """Raise what the work has raised."""
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Wait until everything is done; ``check`` then says whether all went well."""
+        self._waiting.put(_End())
+        self._thread.join()

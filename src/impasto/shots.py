@@ -1,0 +1,140 @@
+"""Frames of a film painted by one Job: one size, one code, several at once where that pays."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.codes import Region, blend
+from impasto.flow import Grey, Map, Motion, grey, motion
+from impasto.media import image as media
+from impasto.media.video.frames import Frame, Pixels
+from impasto.media.video.parts import Coding
+from impasto.pipeline import Job, full_size, recolored, run
+from impasto.regions import Part
+
+T = TypeVar("T")
+
+BATCH = 8
+"""Most frames that go through a network at once."""
+
+SMALL = 1 << 17
+"""Pixels that go through a network at once on processors: more take no less time each."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame, and how it came out of the one before; None at a cut."""
+
+    frame: Frame
+    motion: Motion | None
+
+
+def shots(frames: Iterable[Frame], stable: float, after: int | None = None) -> Iterator[Shot]:
+    """Frames with their motion, which is looked for where ``stable`` is above 0.
+
+    after: frames up to that tick are only looked at, for the motion from them
+    """
+    last: Grey | None = None
+    for frame in frames:
+        look = grey(frame.pixels) if stable > 0 else None
+        found = None if look is None or last is None else motion(look, last)
+        last = look
+        if after is None or frame.pts > after:
+            yield Shot(frame, found)
+
+
+def batched(items: Iterable[T], count: int) -> Iterator[list[T]]:
+    """``count`` items at a time; the last list may be shorter."""
+    rest = iter(items)
+    while batch := list(islice(rest, count)):
+        yield batch
+
+
+class FramePainter:
+    """Paints any number of frames by one Job: one size, one code."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.regions = [_region(job, part) for part in job.parts]
+        self.batch = batch_size(job)
+
+    def __call__(self, frames: Sequence[Pixels]) -> list[Map]:
+        """The frames painted.  (H, W, 3), integers  ->  (h, w, 3), float32, [0, 1]
+
+        Raises OutOfMemory.
+        """
+        job = self.job
+        size, small = job.photo.shape[-2:], job.canvas.shape[-2:]
+        photos = media.resize(torch.cat([as_tensor(x) for x in frames]), (size[0], size[1]))
+        canvas = media.resize(photos, (small[0], small[1]))
+        painted = run(replace(job, canvas=canvas), self.regions, job.recipe.strength)
+        done = []
+        for photo, pixels in zip(torch.split(photos, 1), torch.split(painted, 1), strict=True):
+            one = replace(job, photo=photo, canvas=canvas[:1])
+            done.append(as_array(recolored(one, full_size(one, pixels))))
+        return done
+
+
+def _region(job: Job, part: Part) -> Region:
+    codes = [job.stylizer.encode(style, job.recipe.style_scale) for style in part.styles]
+    return Region(blend(codes, part.weights), part.mask)
+
+
+def batch_size(job: Job) -> int:
+    """How many frames go through at once: as far as the GPU's memory goes, and of small ones.
+
+    On processors one large frame fills all cores already; and what works in steps starts for each
+    anew.
+    """
+    if job.stylizer.can.steps:
+        return 1
+    height, width = job.canvas.shape[-2:]
+    if job.runtime.device.type != "cuda":
+        return max(1, min(BATCH, SMALL // (height * width)))
+    free, _ = torch.cuda.mem_get_info(job.runtime.device)
+    return max(1, min(BATCH, int(free / 2 / job.stylizer.cost(height, width).peak_bytes)))
+
+
+def as_tensor(pixels: NDArray[Any]) -> Tensor:
+    """(H, W, 3), integers or floats in [0, 1]  ->  (1, 3, H, W), float32, [0, 1]"""
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+    scale = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+    return torch.from_numpy(planes)[None] / scale
+
+
+def as_array(image: Tensor) -> Map:
+    """(1, 3, H, W)  ->  (H, W, 3), float32"""
+    array: Map = np.ascontiguousarray(image[0].permute(1, 2, 0).float().cpu().numpy())
+    return array
+
+
+def integers(painted: Map, frame: Frame, coding: Coding) -> Pixels:
+    """A painting as what is encoded, with the transparency of its frame.
+
+    painted: (h, w, 3), [0, 1]  ->  (H, W, 3), or (H, W, 4) for animations
+    """
+    pixels = painted[: coding.height, : coding.width]
+    if frame.alpha is not None or coding.animated:
+        alpha = _alpha(frame, pixels)
+        if coding.animated:
+            pixels = np.concatenate([pixels, alpha], 2)
+        else:
+            pixels = pixels * alpha + (1 - alpha)  # on white: a film has no transparency
+    kind = np.uint16 if coding.deep else np.uint8
+    levels: Pixels = np.rint(pixels.clip(0, 1) * np.iinfo(kind).max).astype(kind)
+    return levels
+
+
+def _alpha(frame: Frame, like: Map) -> Map:
+    """(H, W, 1), [0, 1], at the size of ``like``"""
+    height, width = like.shape[:2]
+    if frame.alpha is None:
+        return np.ones((height, width, 1), np.float32)
+    alpha = media.resize(as_tensor(frame.alpha[..., None]), (height, width))
+    return as_array(alpha)

@@ -1,0 +1,72 @@
+"""Raw frames in, raw frames out: between two programs that know films."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from fractions import Fraction
+from typing import BinaryIO
+
+import numpy as np
+
+from impasto.errors import BadInput
+from impasto.flow import Stabiliser
+from impasto.media.video.colours import Colours
+from impasto.media.video.frames import Frame, OnNotice, required
+from impasto.media.video.parts import Coding
+from impasto.overlap import ahead
+from impasto.pipeline import prepare
+from impasto.recipe import Recipe
+from impasto.shots import FramePainter, as_tensor, integers, shots
+
+
+def paint_stream(
+    recipe: Recipe,
+    size: tuple[int, int],
+    source: BinaryIO,
+    sink: BinaryIO,
+    stable: float,
+    on_notice: OnNotice,
+) -> int:
+    """Paint frames of 3 x 8 bits as they come, and say how many there were.
+
+    size: (height, width) of a frame; stable: see ``film.paint_film``
+
+    Frames are handed on at once, one by one. Raises BadInput where there is not one whole frame.
+    """
+    if not 0 <= stable <= 1:
+        raise BadInput(f"--stable is {stable:g}; it goes from 0 (frame by frame) to 1 (steady).")
+    if stable > 0:
+        required("cv2")
+    frames = raw_frames(source, size, on_notice)
+    first = next(frames, None)
+    if first is None:
+        raise BadInput(f"Standard input held no frame of {size[1]} x {size[0]} x 3 bytes.")
+    job = prepare(recipe, as_tensor(first.pixels))
+    for text in job.notices:
+        on_notice(text)
+    painter, stabiliser = FramePainter(job), Stabiliser(stable)
+    coding = Coding(".mp4", *size[::-1], Fraction(1), Colours())
+    count = 0
+    with closing(ahead(shots(_again(first, frames), stable), 1)) as ready:
+        for shot in ready:
+            (painted,) = painter([shot.frame.pixels])
+            pixels = integers(stabiliser(painted, shot.motion), shot.frame, coding)
+            sink.write(np.ascontiguousarray(pixels).tobytes())
+            sink.flush()
+            count += 1
+    return count
+
+
+def raw_frames(source: BinaryIO, size: tuple[int, int], on_notice: OnNotice) -> Iterator[Frame]:
+    """Frames as they lie in a stream; half a frame at the end is left out, and told of."""
+    length, count = size[0] * size[1] * 3, 0
+    while data := source.read(length):
+        if len(data) < length:
+            on_notice(f"Half a frame after {count} whole ones is left out: is the size right?")
+            return
+        yield Frame(np.frombuffer(data, np.uint8).reshape(*size, 3), count, 1)
+        count += 1
+
+
+def _again(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
+    yield first
+    yield from rest

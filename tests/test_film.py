@@ -1,0 +1,328 @@
+"""Films painted: frame for frame, steady, stopped and gone on with; raw streams; the commands."""
+
+import io
+import json
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from impasto import film as films
+from impasto.cli.video import Clock, stream, video
+from impasto.commands import Event
+from impasto.errors import BadInput, BadOutput
+from impasto.film import Filmed, expected, paint_film
+from impasto.media import image as media
+from impasto.media.video.colours import Colours, from_rgb
+from impasto.media.video.frames import Film, Frame, Span
+from impasto.media.video.parts import Coding
+from impasto.media.video.source import open_film, read_frames
+from impasto.pipeline import prepare, run
+from impasto.recipe import Recipe
+from impasto.shots import FramePainter, as_tensor, batch_size, batched, integers, shots
+from impasto.stream import paint_stream
+
+av: Any = pytest.importorskip("av")
+pytest.importorskip("cv2")
+
+SIZE = (48, 64)
+
+
+def recipe(**settings: object) -> Recipe:
+    return Recipe.model_validate({"styles": ("starry-night",), "method": "adain", **settings})
+
+
+def picture(index: int) -> np.ndarray:
+    """(H, W, 3), uint8: a pattern that moves."""
+    down, across = np.mgrid[: SIZE[0], : SIZE[1]]
+    wave = np.sin((across + 2 * index) / 5) * np.cos(down / 4) * 80 + 128
+    return np.stack([wave, np.roll(wave, 7, 1), 255 - wave], 2).astype(np.uint8)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Twelve frames that are not shown equally long."""
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as out:
+        out_stream = out.add_stream("libx264", options={"crf": "10", "preset": "veryfast"})
+        out_stream.width, out_stream.height, out_stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
+        out_stream.codec_context.time_base = Fraction(1, 600)
+        for index in range(12):
+            frame = from_rgb(picture(index), Colours(), "yuv420p")
+            frame.pts, frame.time_base = index * 20 + 5 * (index % 3), Fraction(1, 600)
+            out.mux(out_stream.encode(frame))
+        out.mux(out_stream.encode(None))
+    return path
+
+
+def frames_of(path: Path) -> tuple[Film, list[Frame]]:
+    film = open_film(path)
+    return film, list(read_frames(film, Span(), lambda _: None))
+
+
+def times(path: Path) -> list[float]:
+    film, frames = frames_of(path)
+    return [float(frame.pts * film.time_base) for frame in frames]
+
+
+def paint(clip: Path, target: Path, **settings: Any) -> tuple[Filmed, list[Event]]:
+    events: list[Event] = []
+    done = paint_film(recipe(photo=str(clip)), target, events.append, **settings)
+    return done, events
+
+
+def test_every_frame_is_painted_at_its_time(clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    done, events = paint(clip, target)
+    assert done == Filmed(12, done.seconds, False)
+    assert times(target) == pytest.approx(times(clip), abs=1e-9)
+    kinds = [event["event"] for event in events]
+    assert kinds == ["estimate", *["step"] * 12, "done"] or kinds.count("step") < 12
+    assert events[-1]["frames"] == 12 and events[-2]["done"] == 12
+    json.dumps(events)
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.mp4"}
+    with av.open(str(target)) as file:
+        assert Recipe.model_validate_json(file.metadata["comment"]).styles == recipe().styles
+
+
+def test_frame_by_frame_is_what_the_pipeline_paints(clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    paint(clip, target, stable=0)
+    _, frames = frames_of(clip)
+    photo = as_tensor(frames[3].pixels)
+    job = prepare(recipe(), photo)
+    code = job.stylizer.encode(job.styles[0])
+    with torch.no_grad():
+        wanted = job.stylizer.stylize(photo, code, job.recipe.strength)
+    painted = as_tensor(frames_of(target)[1][3].pixels)
+    assert float((painted - wanted).abs().mean()) < 0.03  # 4:2:0 and crf 18 between them
+
+
+class Stop:
+    """Ctrl-C after some frames."""
+
+    def __init__(self, after: int) -> None:
+        self.after, self.notices = after, list[str]()
+
+    def __call__(self, event: Event) -> None:
+        if event["event"] == "notice":
+            self.notices.append(str(event["text"]))
+        if event["event"] == "step" and int(str(event["done"])) >= self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impasto.shots.BATCH", 1)
+    monkeypatch.setattr(films, "PART_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("_one_by_one")
+def test_ctrl_c_leaves_a_film_and_the_next_run_goes_on(clip: Path, tmp_path: Path) -> None:
+    whole, target = tmp_path / "whole.mp4", tmp_path / "out.mp4"
+    paint(clip, whole)
+    stop = Stop(5)
+    done = paint_film(recipe(photo=str(clip)), target, stop)
+    assert done.interrupted and times(target) == times(clip)[:5]
+    assert any("goes on from here" in text for text in stop.notices)
+    rest, events = paint(clip, target)
+    assert rest.frames == 7 and not rest.interrupted
+    assert any("5 frames" in str(event.get("text")) for event in events)
+    assert times(target) == times(clip)
+    for a, b in zip(frames_of(whole)[1], frames_of(target)[1], strict=True):
+        assert np.abs(a.pixels.astype(int) - b.pixels).mean() < 4
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.usefixtures("_one_by_one")
+def test_a_kill_loses_only_the_part_at_work(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill would have it: no thread finishes its work, nothing is put together."""
+    target = tmp_path / "out.mp4"
+
+    def dead(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(films._Writer, "finish", dead)
+        with pytest.raises(SystemExit):
+            paint_film(recipe(photo=str(clip)), target, Stop(11))
+    assert not target.exists()
+    rest, _ = paint(clip, target)
+    assert rest.frames < 12
+    assert times(target) == times(clip)
+
+
+def test_other_settings_begin_anew(clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    paint_film(recipe(photo=str(clip), method="wct"), target, Stop(1))
+    done, _ = paint(clip, target)
+    assert done.frames == 12
+
+
+def test_a_span_and_a_preview(clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.gif"
+    done, events = paint(clip, target, span=Span(0.1, 0.3), preview=True)
+    assert done.frames == sum(0.1 <= t < 0.3 for t in times(clip))
+    assert (tmp_path / "out.preview.png").is_file()
+    assert media.header(tmp_path / "out.preview.png") == SIZE[::-1]
+    assert "preview" in [event["event"] for event in events]
+
+
+def test_a_size_of_ones_own_is_even(clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    paint_film(recipe(photo=str(clip), size=33), target)
+    film, frames = frames_of(target)
+    assert (film.width, film.height) == (32, 24) and len(frames) == 12
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"stable": 1.5}, "--stable is 1.5"),
+        ({"span": Span(3, 2)}, "not after --from"),
+        ({"span": Span(60, None)}, "No frame"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    clip: Path, tmp_path: Path, settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BadInput, match=words):
+        paint(clip, tmp_path / "out.mp4", **settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_a_full_disk_keeps_what_is_finished(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from impasto.media.video import parts
+
+    def full(*_: object) -> None:
+        raise BadOutput("No space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts.Encoder, "write", full)
+        with pytest.raises(BadOutput, match="No space"):
+            paint(clip, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+    done, _ = paint(clip, tmp_path / "out.mp4")
+    assert done.frames == 12
+
+
+def test_batches_paint_what_single_frames_do() -> None:
+    photo = as_tensor(picture(0))
+    job = prepare(recipe(), photo)
+    painter = FramePainter(job)
+    assert painter.batch == batch_size(job) > 1
+    pictures = [picture(index) for index in range(3)]
+    for one, pixels in zip(painter(pictures), pictures, strict=True):
+        assert one == pytest.approx(painter([pixels])[0], abs=0.02)
+    slow = prepare(recipe(method="gatys", iterations=1), photo)
+    assert batch_size(slow) == 1
+
+
+def test_colours_of_the_photo_are_taken_frame_by_frame() -> None:
+    pixels = picture(0)
+    grey = np.repeat(pixels[..., :1], 3, 2)
+    painter = FramePainter(prepare(recipe(color="luma"), as_tensor(pixels)))
+    coloured, plain = painter([pixels, grey])
+    assert np.ptp(coloured, 2).mean() > 0.2
+    assert np.ptp(plain, 2).mean() < 0.02
+
+
+def test_shots_know_how_they_came_about() -> None:
+    frames = [Frame(picture(index), index, 1) for index in range(4)]
+    frames.append(Frame(np.zeros((*SIZE, 3), np.uint8), 4, 1))
+    found = [shot.motion is not None for shot in shots(frames, 0.5)]
+    assert found == [False, True, True, True, False]
+    assert [shot.frame.pts for shot in shots(frames, 0.5, after=2)] == [3, 4]
+    assert next(shots(frames, 0.5, after=0)).motion is not None
+    assert all(shot.motion is None for shot in shots(frames, 0))
+
+
+def test_batched_gives_all() -> None:
+    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_transparency_goes_along_or_onto_white() -> None:
+    painted = np.zeros((4, 4, 3), np.float32)
+    frame = Frame(picture(0), 0, 1, np.tile(np.array([0, 255], np.uint8), (4, 2)))
+    size = (4, 4, Fraction(1), Colours())
+    kept = integers(painted, frame, Coding(".gif", *size))
+    assert kept.shape == (4, 4, 4) and (kept[..., 3] == frame.alpha).all()
+    white = integers(painted, frame, Coding(".mp4", *size))
+    assert (white[:, ::2] == 255).all() and (white[:, 1::2] == 0).all()
+
+
+def test_expected_frames_of_a_span() -> None:
+    film = Film(Path("x"), 4, 4, Fraction(1, 10), Colours(), frames=100, seconds=10.0)
+    assert expected(film, Span()) == 100
+    assert expected(film, Span(2, 4)) == 20
+    assert expected(film, Span(8, 40)) == 20
+
+
+def test_a_stream_paints_every_whole_frame() -> None:
+    notices: list[str] = []
+    data = b"".join(picture(index).tobytes() for index in range(3)) + b"half"
+    sink = io.BytesIO()
+    count = paint_stream(recipe(size=64), SIZE, io.BytesIO(data), sink, 0.3, notices.append)
+    assert count == 3 and len(sink.getvalue()) == 3 * SIZE[0] * SIZE[1] * 3
+    assert any("Half a frame after 3" in text for text in notices)
+    with pytest.raises(BadInput, match="no frame of 64 x 48"):
+        paint_stream(recipe(), SIZE, io.BytesIO(b""), io.BytesIO(), 0, notices.append)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("75", 75), ("1:15", 75), ("0:01:15.5", 75.5), ("0.25", 0.25)]
+)
+def test_clock(text: str, seconds: float) -> None:
+    assert Clock().convert(text, None, None) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["x", "1:75", "-3", "1:2:3:4", ""])
+def test_no_time_is_no_time(text: str) -> None:
+    result = CliRunner().invoke(video, ["a.mp4", "b.mp4", "--from", text])
+    assert result.exit_code == 2 and "is no time" in result.output
+
+
+def test_commands(clip: Path, tmp_path: Path) -> None:
+    def call(command: Any, *args: str, data: bytes | None = None) -> Any:
+        return CliRunner().invoke(command, args, input=data, catch_exceptions=False)
+
+    target = tmp_path / "out.webm"
+    shown = call(video, str(clip), str(target), "-s", "starry-night", "--method", "adain")
+    assert shown.exit_code == 0 and "12 frames in" in shown.output
+    lines = call(video, str(clip), str(target), "-s", "udnie", "--method", "adain", "--json")
+    assert json.loads(lines.output.splitlines()[-1])["event"] == "done"
+    args = "64", "48", "-s", "starry-night", "--method", "adain", "--stable", "0"
+    raw = call(stream, *args, data=picture(0).tobytes())
+    assert len(raw.stdout_bytes) == 64 * 48 * 3
+
+
+def test_packages_that_are_missing_are_named(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from impasto.media.video import frames
+
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    replaced: Callable[[str], None] = missing
+    monkeypatch.setattr(frames, "import_module", replaced)
+    with pytest.raises(BadInput, match=r"impasto\[video\]"):
+        paint(clip, tmp_path / "out.mp4")
+
+
+def test_one_frame_of_a_job_is_the_job(clip: Path) -> None:
+    """``run`` of a Job with another canvas is what films stand on."""
+    photo = as_tensor(picture(1))
+    job = prepare(recipe(), photo)
+    painter = FramePainter(job)
+    alone = run(job, painter.regions, job.recipe.strength)
+    assert painter([picture(1)])[0] == pytest.approx(alone[0].permute(1, 2, 0).numpy(), abs=1e-3)

@@ -1,0 +1,61 @@
+"""Threads that read ahead and write behind: order, errors, an end."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from impasto.overlap import Behind, ahead
+
+
+def test_ahead_gives_all_in_order() -> None:
+    assert list(ahead(range(100), 3)) == list(range(100))
+
+
+def test_ahead_raises_what_the_source_raised() -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        raise ValueError("no more")
+
+    items = ahead(source(), 2)
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="no more"):
+        next(items)
+
+
+def test_ahead_stays_within_its_depth_and_ends_when_closed() -> None:
+    made = []
+
+    def source() -> Iterator[int]:
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    with closing(ahead(source(), 2)) as items:
+        assert next(items) == 0
+    assert len(made) <= 5
+    assert not any(thread.name == "ahead" for thread in threading.enumerate())
+
+
+def test_behind_does_all_before_it_closes() -> None:
+    done: list[int] = []
+    worker = Behind(done.append, 2)
+    for number in range(20):
+        worker.put(number)
+    worker.close()
+    worker.check()
+    assert done == list(range(20))
+
+
+def test_behind_raises_what_the_work_raised() -> None:
+    def work(number: int) -> None:
+        raise OSError(f"number {number}")
+
+    worker = Behind(work, 1)
+    with pytest.raises(OSError, match="number 0"):
+        for number in range(5):
+            worker.put(number)
+    worker.close()
+    with pytest.raises(OSError, match="number 0"):
+        worker.check()
