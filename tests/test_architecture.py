@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 0,
     "files": 0,
     "overlap": 0,
+    "processes": 0,
     "config": 1,
     "recipe": 1,
     "weights": 1,

@@ -70,6 +70,17 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadInput(f"{str(path)!r} is not valid TOML: {error}.") from error
 
 
+def parse_shard(text: str) -> tuple[int, int]:
+    """Which part of how many: ``2/4``.
+
+    Raises BadInput.
+    """
+    first, _, second = text.partition("/")
+    if first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
+        return int(first), int(second)
+    raise BadInput(f"A shard is I/N, such as 2/4, with I from 1 to N; not {text!r}.")
+
+
 def flags(model: type[BaseModel], *names: str) -> Callable[[Command], Command]:
     """One command-line option per named field; only those given reach the command."""
 

@@ -11,7 +11,7 @@ from impasto import methods
 from impasto.auto import AUTO, choose
 from impasto.codes import Region, blend
 from impasto.errors import BadInput
-from impasto.estimate import Estimate, estimate, fitting, pace
+from impasto.estimate import Estimate, pace
 from impasto.media import image as media
 from impasto.networks.encoders import load_encoder
 from impasto.pipeline import (
@@ -23,6 +23,7 @@ from impasto.pipeline import (
     paint,
     recolored,
     run,
+    settled_cost,
 )
 from impasto.recipe import Recipe
 from impasto.regions import ALPHA, divided
@@ -66,7 +67,7 @@ class Painter:
         settled = {"method": self.stylizer.name, "strength": strength}
         self.recipe = recipe.model_copy(update=settled)
         self.speed = pace(self.stylizer)
-        self._costs: dict[tuple[int, ...], Estimate] = {}
+        self._costs: dict[tuple[int, int], Estimate] = {}
         self._codes = {
             id(style): self.stylizer.encode(style, recipe.style_scale)
             for style in self.styles.values()
@@ -114,17 +115,9 @@ class Painter:
         )
 
     def _cost(self, photo: Tensor) -> Estimate:
-        shape, recipe = tuple(photo.shape[-2:]), self.recipe
+        shape = (photo.shape[-2], photo.shape[-1])
         if shape not in self._costs:
-            own, aspect = max(shape), min(shape) / max(shape)
-            if recipe.size is None and recipe.stroke_size is None:
-                cost = fitting(self.stylizer, self.speed, own, aspect)
-            else:
-                size = recipe.size or own
-                canvas = canvas_size(recipe, size)
-                cost = estimate(self.stylizer, self.speed, canvas, aspect)
-                cost = replace(cost, size=size)
-            self._costs[shape] = cost
+            self._costs[shape] = settled_cost(self.recipe, shape, self.stylizer, self.speed)
         return self._costs[shape]
 
     def room(self, job: Job) -> int:

@@ -11,7 +11,7 @@ from impasto import methods
 from impasto.auto import AUTO, choose
 from impasto.codes import Region, blend, coverage
 from impasto.errors import BadInput
-from impasto.estimate import Estimate, estimate, fitting, pace, peak_mb
+from impasto.estimate import Estimate, Pace, estimate, fitting, pace, peak_mb
 from impasto.large import stylized
 from impasto.losses import style_error
 from impasto.media import color
@@ -158,19 +158,20 @@ def paint(job: Job, on_step: OnStep | None = None) -> Result:
         return Result(pixels, job.recipe, time.perf_counter() - start, interrupted)
 
     try:
-        return result(_run(job, keep), interrupted=False)
+        return result(run(job, regions(job), job.recipe.strength, keep), interrupted=False)
     except KeyboardInterrupt as error:
         if not latest:
             raise
         raise Interrupted(result(latest[0].image, interrupted=True)) from error
 
 
-def _run(job: Job, on_step: OnStep) -> Tensor:
-    regions = []
+def regions(job: Job) -> list[Region]:
+    """What the job's method paints where."""
+    found = []
     for part in job.parts:
         codes = [job.stylizer.encode(style, job.recipe.style_scale) for style in part.styles]
-        regions.append(Region(blend(codes, part.weights), part.mask))
-    return run(job, regions, job.recipe.strength, on_step)
+        found.append(Region(blend(codes, part.weights), part.mask))
+    return found
 
 
 def run(
@@ -190,19 +191,22 @@ def run(
 def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> tuple[Estimate, tuple[str, ...]]:
     """The estimate at the size asked for, else at the photo's own or the largest reasonable one."""
     own = max(photo.shape[-2:])
-    aspect = min(photo.shape[-2:]) / own
-    speed = pace(stylizer)
-    if recipe.stroke_size is not None:
-        size = recipe.size or own
-        small = estimate(stylizer, speed, canvas_size(recipe, size), aspect)
-        return replace(small, size=size), ()
-    if recipe.size is not None:
-        return estimate(stylizer, speed, recipe.size, aspect), ()
-    cost = fitting(stylizer, speed, own, aspect)
-    if cost.size == own:
+    cost = settled_cost(recipe, (photo.shape[-2], photo.shape[-1]), stylizer, pace(stylizer))
+    if cost.size == (recipe.size or own):
         return cost, ()
     text = f"{cost.size} px instead of the photo's {own} px, to stay within bounds"
     return cost, (f"Painting at {text}; size {own} paints it whole.",)
+
+
+def settled_cost(
+    recipe: Recipe, photo: tuple[int, int], stylizer: Stylizer, speed: Pace
+) -> Estimate:
+    """The size of the result of a photo (height, width), and what painting it will take."""
+    own, aspect = max(photo), min(photo) / max(photo)
+    if recipe.size is None and recipe.stroke_size is None:
+        return fitting(stylizer, speed, own, aspect)
+    size = recipe.size or own
+    return replace(estimate(stylizer, speed, canvas_size(recipe, size), aspect), size=size)
 
 
 def full_size(job: Job, image: Tensor) -> Tensor:

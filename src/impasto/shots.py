@@ -10,13 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.codes import Region, blend
 from impasto.flow import Grey, Map, Motion, grey, motion
 from impasto.media import image as media
 from impasto.media.video.frames import Frame, Pixels
 from impasto.media.video.parts import Coding
-from impasto.pipeline import Job, full_size, recolored, run
-from impasto.regions import Part
+from impasto.pipeline import Job, full_size, recolored, regions, run
 
 T = TypeVar("T")
 
@@ -61,7 +59,7 @@ class FramePainter:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.regions = [_region(job, part) for part in job.parts]
+        self.regions = regions(job)
         self.batch = batch_size(job)
 
     def __call__(self, frames: Sequence[Pixels]) -> list[Map]:
@@ -79,11 +77,6 @@ class FramePainter:
             one = replace(job, photo=photo, canvas=canvas[:1])
             done.append(as_array(recolored(one, full_size(one, pixels))))
         return done
-
-
-def _region(job: Job, part: Part) -> Region:
-    codes = [job.stylizer.encode(style, job.recipe.style_scale) for style in part.styles]
-    return Region(blend(codes, part.weights), part.mask)
 
 
 def batch_size(job: Job) -> int:

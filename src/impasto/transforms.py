@@ -91,6 +91,18 @@ def whitened_and_colored(
     return colored.view(b, h, w, c).permute(0, 3, 1, 2)  # (B, C, H, W)
 
 
+def coloring(mean: Tensor, covariance: Tensor, code: Code, whitening: Whitening) -> Tensor:
+    """What whitens features and gives them the code's covariance, as rows are multiplied by it.
+
+    mean: (B, C); covariance: (B, C, C), the features' own  ->  (B, C, C), as the code's ``color``
+    """
+    diagonal = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
+    nothing = (ROUNDING * mean.square().amax(1, keepdim=True)).clamp_min(1e-12)  # (B, 1)
+    covariance = covariance.lerp(diagonal, whitening.shrinkage)
+    _, whiten = roots(covariance, whitening.floor, nothing)
+    return (code["color"] @ whiten.to(code["color"])).mT
+
+
 def _affine(
     rows: Tensor, code: Code, weight: Tensor | None, whitening: Whitening
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,11 +111,7 @@ def _affine(
     rows: (B, HW, C); weight: (B or 1, 1, HW), summing to 1  ->  (B, 1, C), (B, C, C), (B, 1, C)
     """
     mean, rest, covariance = _centred_moments(rows, weight)
-    diagonal = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
-    nothing = (ROUNDING * mean.square().amax(2)).clamp_min(1e-12)  # (B, 1)
-    covariance = covariance.lerp(diagonal, whitening.shrinkage)
-    _, whiten = roots(covariance, whitening.floor, nothing)
-    transform = (code["color"] @ whiten).mT  # (B, C, C)
+    transform = coloring(mean[:, 0], covariance, code, whitening)
     # What rounding left of the mean would be blown up with all else.
     return mean, transform, code["mean"].unsqueeze(1) - rest @ transform
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from impasto.config import parse_shard
 from impasto.errors import BadInput, MissingWeights
 from impasto.evaluate import study as studies
 from impasto.evaluate.cells import CONTROLS, Cell, Row, append_row, planned, read_rows
-from impasto.evaluate.study import PAGE, parse_shard, part, sources, study
+from impasto.evaluate.study import PAGE, part, sources, study
 from impasto.evaluate.worker import Painted, Worker
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder

@@ -1,10 +1,9 @@
 """A crew of processes that share out what there is to paint; one that dies is replaced."""
 
 import math
-import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -12,6 +11,7 @@ from multiprocessing.process import BaseProcess
 
 from impasto.batch.worker import Done, Message, Task, begin
 from impasto.errors import ImpastoError, OutOfMemory
+from impasto.processes import starting
 from impasto.recipe import Recipe
 
 AHEAD = 3
@@ -150,20 +150,7 @@ def hired(recipe: Recipe, quality: int, threads: int) -> Hand:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=begin, args=(theirs, recipe, quality, threads), daemon=True)
-    with _undisturbed():
+    with starting():
         process.start()
     theirs.close()  # so that ours tells when the process has gone
     return Hand(process, ours)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Start a process that Ctrl-C does not reach: who asked for the work decides when it ends."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

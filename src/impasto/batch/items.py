@@ -147,14 +147,3 @@ def _folded(name: str) -> str:
 def mine(name: str, shard: tuple[int, int]) -> bool:
     """Whether a photo is of the shard (i, n), 1 <= i <= n; others that come or go do not matter."""
     return crc32(name.encode("utf-8", "surrogateescape")) % shard[1] == shard[0] - 1
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Read ``2/4``.
-
-    Raises BadInput.
-    """
-    first, _, second = text.partition("/")
-    if first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
-        return int(first), int(second)
-    raise BadInput(f"A shard is I/N, such as 2/4, with I from 1 to N; not {text!r}.")

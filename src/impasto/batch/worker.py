@@ -1,11 +1,8 @@
 """A process that paints: one thread reads ahead, one paints, one writes."""
 
-import os
-import signal
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Queue
@@ -18,6 +15,7 @@ from impasto.files import replacing
 from impasto.media import image as media
 from impasto.painter import Painter
 from impasto.pipeline import Job, Result, fitted_alpha
+from impasto.processes import serve_parent
 from impasto.recipe import Recipe
 
 
@@ -104,16 +102,9 @@ def _alike(group: list[_Ready], one: _Ready) -> bool:
 
 def begin(connection: Connection, recipe: Recipe, quality: int, threads: int) -> None:
     """What the process does; it ends with the one that started it, and Ctrl-C is not for it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    serve_parent()
     torch.set_num_threads(threads)
     serve(connection, recipe, quality)
-
-
-def _end_with_parent() -> None:
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
 
 
 def serve(connection: Connection, recipe: Recipe, quality: int) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
+from impasto.cli.options import masks_option, recipe_of, styles_option
 from impasto.cli.paint import RECIPE_FLAGS
-from impasto.config import flags, validate
+from impasto.config import flags, parse_shard
 from impasto.recipe import Recipe
 
 FAILED = 1
@@ -20,21 +21,8 @@ OnEvent = Callable[[Mapping[str, object]], None]
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
 @click.argument("output", type=click.Path(path_type=Path), metavar="OUT_DIR")
-@click.option(
-    "-s",
-    "--style",
-    "styles",
-    multiple=True,
-    metavar="STYLE[:WEIGHT]",
-    help="Gallery name, picture or .style.safetensors file; several are mixed.",
-)
-@click.option(
-    "--mask",
-    "masks",
-    multiple=True,
-    metavar="REGION=STYLE[:WEIGHT]",
-    help="alpha=STYLE: what is opaque in each photo; or a picture, the same for all.",
-)
+@styles_option()
+@masks_option("alpha=STYLE: what is opaque in each photo; or a picture, the same for all.")
 @click.option("-r", "--recursive", is_flag=True, help="Photos in folders inside IN too.")
 @click.option(
     "--format",
@@ -77,8 +65,7 @@ def batch(
 
     What is finished is not painted again: run the same command again to go on.
     """
-    recipe = validate(Recipe, {key: value for key, value in settings.items() if value is not None})
-    from impasto.batch.items import parse_shard
+    recipe = recipe_of(settings)
     from impasto.batch.run import Order
     from impasto.batch.run import batch as painted
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from impasto.config import flags, validate
+from impasto.cli.options import recipe_of
+from impasto.config import flags, parse_shard
 from impasto.errors import BadInput
 from impasto.recipe import Recipe
 
@@ -47,7 +48,7 @@ def compare(
     photos: Sequence[Path], styles: Sequence[str], methods: str, output: Path, **settings: object
 ) -> None:
     """Paint each of PHOTOS in each style by every method; one page shows them side by side."""
-    recipe = _recipe(settings)
+    recipe = recipe_of(settings)
     from impasto.evaluate.cells import chosen
     from impasto.evaluate.compare import PAGE
     from impasto.evaluate.compare import compare as compared
@@ -94,9 +95,9 @@ def evaluate(
 
     The word gallery in the place of STYLES stands for all named styles.
     """
-    recipe, several = _recipe(settings), _strengths(strengths)
+    recipe, several = recipe_of(settings), _strengths(strengths)
     from impasto.evaluate.cells import CONTROLS, chosen, planned
-    from impasto.evaluate.study import PAGE, parse_shard, part, sources, study
+    from impasto.evaluate.study import PAGE, part, sources, study
 
     names, (number, count) = chosen(methods), parse_shard(shard)
     photos, looks = sources(content, styles, output)
@@ -106,10 +107,6 @@ def evaluate(
         return study(cells, (number, count), output, on_row, artfid)
 
     _run(work, len(part(cells, number, count)), output / PAGE, _every(methods))
-
-
-def _recipe(settings: dict[str, object]) -> Recipe:
-    return validate(Recipe, {key: value for key, value in settings.items() if value is not None})
 
 
 def _strengths(text: str | None) -> "tuple[float | None, ...]":

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from impasto.config import flags, validate
+from impasto.cli.options import masks_option, recipe_of, styles_option
+from impasto.config import flags
 from impasto.errors import BadPicture
 from impasto.recipe import Recipe
 from impasto.shell import INTERRUPTED
@@ -19,21 +20,8 @@ OUTPUT_HELP = "Where the picture goes [beside the photo]; - is standard output."
 
 @click.command()
 @click.argument("photo", type=click.Path(path_type=Path, allow_dash=True))
-@click.option(
-    "-s",
-    "--style",
-    "styles",
-    multiple=True,
-    metavar="STYLE[:WEIGHT]",
-    help="Gallery name, picture or .style.safetensors file; several are mixed.",
-)
-@click.option(
-    "--mask",
-    "masks",
-    multiple=True,
-    metavar="REGION=STYLE[:WEIGHT]",
-    help="Paint what is white in the picture REGION in STYLE; alpha=STYLE: what is opaque.",
-)
+@styles_option()
+@masks_option("Paint what is white in the picture REGION in STYLE; alpha=STYLE: what is opaque.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, allow_dash=True), help=OUTPUT_HELP)
 @flags(Recipe, *RECIPE_FLAGS)
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON per event on stdout.")
@@ -51,8 +39,7 @@ def stylize(
     **settings: object,
 ) -> None:
     """Repaint PHOTO (- reads standard input) in one style, or in a mix of several."""
-    given = {name: value for name, value in settings.items() if value is not None}
-    recipe = validate(Recipe, {"photo": str(photo), **given})
+    recipe = recipe_of(settings, photo=str(photo))
     sources = [*(s.source for s in recipe.styles), *(m.style for m in recipe.masks)]
     target = output or _beside(photo, *sources)
     from impasto.commands import stylize_file
@@ -86,8 +73,7 @@ def _beside(photo: Path, *sources: str) -> Path:
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON per event on stdout.")
 def mix(photo: Path, output: Path | None, grid: int, as_json: bool, **settings: object) -> None:
     """A grid of PHOTO in one picture: between styles, or from the photo to one style."""
-    given = {name: value for name, value in settings.items() if value is not None}
-    recipe = validate(Recipe, {"photo": str(photo), **given})
+    recipe = recipe_of(settings, photo=str(photo))
     target = output or _beside(photo, "mix")
     from impasto.console import reporter
     from impasto.mix import mix_file

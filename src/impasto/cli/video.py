@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from impasto.cli.options import masks_option, recipe_of, styles_option
 from impasto.cli.paint import RECIPE_FLAGS
-from impasto.config import flags, validate
+from impasto.config import flags
 from impasto.recipe import Recipe
 from impasto.shell import INTERRUPTED
 
@@ -42,21 +43,8 @@ class Clock(click.ParamType[float]):
 @click.command()
 @click.argument("film", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
-@click.option(
-    "-s",
-    "--style",
-    "styles",
-    multiple=True,
-    metavar="STYLE[:WEIGHT]",
-    help="Gallery name, picture or .style.safetensors file; several are mixed.",
-)
-@click.option(
-    "--mask",
-    "masks",
-    multiple=True,
-    metavar="REGION=STYLE[:WEIGHT]",
-    help="Paint what is white in the picture REGION in STYLE, in every frame.",
-)
+@styles_option()
+@masks_option("Paint what is white in the picture REGION in STYLE, in every frame.")
 @click.option("--stable", type=float, help=STABLE_HELP)
 @click.option("--from", "start", type=Clock(), help="Begin here: seconds, 0:10 or 1:02:03.5.")
 @click.option("--to", "stop", type=Clock(), help="End before this.")
@@ -79,8 +67,7 @@ def video(
     OUT ends in .mp4, .m4v, .mov, .mkv, .webm, .gif, .webp, .apng or .png.
     Stopped or killed, the same command goes on where it was.
     """
-    given = {name: value for name, value in settings.items() if value is not None}
-    recipe = validate(Recipe, {"photo": str(film), **given})
+    recipe = recipe_of(settings, photo=str(film))
     from impasto.console import reporter
     from impasto.film import STABLE, paint_film
     from impasto.media.video.frames import Span
@@ -115,14 +102,7 @@ def summary(figures: dict[str, object]) -> str:
 @click.command()
 @click.argument("width", type=click.IntRange(1, 16384))
 @click.argument("height", type=click.IntRange(1, 16384))
-@click.option(
-    "-s",
-    "--style",
-    "styles",
-    multiple=True,
-    metavar="STYLE[:WEIGHT]",
-    help="Gallery name, picture or .style.safetensors file; several are mixed.",
-)
+@styles_option()
 @click.option("--stable", type=float, help=STABLE_HELP)
 @flags(Recipe, *(name for name in RECIPE_FLAGS if name != "size"))
 def stream(width: int, height: int, stable: float | None, **settings: object) -> None:
@@ -133,9 +113,7 @@ def stream(width: int, height: int, stable: float | None, **settings: object) ->
     impasto stream 1280 720 -s starry-night |
     ffmpeg -f rawvideo -pix_fmt rgb24 -s 1280x720 -r 25 -i - out.mp4
     """
-    given = {name: value for name, value in settings.items() if value is not None}
-    size = max(width, height)
-    recipe = validate(Recipe, {"photo": "-", "size": size, **given})
+    recipe = recipe_of(settings, photo="-", size=max(width, height))
     from impasto.film import STABLE
     from impasto.stream import paint_stream
 

@@ -116,14 +116,3 @@ def _listed(folder: Path, suffixes: Sequence[str], what: str, output: Path) -> l
     if not found:
         raise BadInput(f"No {what} in {str(folder)!r} (looked for {', '.join(suffixes)}).")
     return [str(path) for path in found]
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Read ``2/4``.
-
-    Raises BadInput.
-    """
-    first, _, second = text.partition("/")
-    if first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
-        return int(first), int(second)
-    raise BadInput(f"A shard is I/N, such as 2/4, with I from 1 to N; not {text!r}.")

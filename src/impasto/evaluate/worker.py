@@ -1,14 +1,10 @@
 """A process of its own that paints: what it takes, and whether it survives, is its own affair."""
 
-import os
-import signal
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +17,7 @@ from impasto.evaluate.cells import Outcome
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder
 from impasto.pipeline import Job, fitted_alpha, paint, prepare
+from impasto.processes import serve_parent, starting
 from impasto.recipe import Recipe
 from impasto.style import SUFFIX
 
@@ -69,7 +66,7 @@ class Worker:
                 1, get_context("spawn"), _begin, (torch.get_num_threads(),)
             )
         try:
-            with _undisturbed():
+            with starting():
                 work = self._pool.submit(painted, recipe, target)
             return work.result()
         except BrokenProcessPool:
@@ -85,30 +82,9 @@ class Worker:
             self._pool = None
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Start a process that Ctrl-C does not reach: who asked for the work decides when it ends."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _begin(threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    serve_parent()
     torch.set_num_threads(threads)
-
-
-def _end_with_parent() -> None:
-    """Leave when the process is killed that would tell this one to leave."""
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
 
 
 def painted(recipe: Recipe, target: Path) -> Painted:

@@ -20,7 +20,7 @@ from impasto.tiling.geometry import Box, Grid, Tile, decoding, encoding, reach, 
 from impasto.tiling.raster import Raster
 from impasto.tiling.statistics import Statistics
 from impasto.tiling.walk import OnTile, Walk, share
-from impasto.transforms import FULL, ROUNDING, Whitening, roots
+from impasto.transforms import FULL, Whitening, coloring
 
 Map = Code
 """What a transform does to every position: ``mean``, then ``scale`` or ``matrix``, ``shift``."""
@@ -59,13 +59,8 @@ class Coloring:
 
     def __call__(self, own: Statistics, code: Code) -> Map:
         """All channels at once.  ->  ``mean`` (1, C), ``matrix`` (1, C, C), ``shift`` (1, C)"""
-        mean, covariance = own.mean(), own.covariance()
-        diagonal = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
-        nothing = (ROUNDING * mean.square().amax(1, keepdim=True)).clamp_min(1e-12)  # (1, 1)
-        covariance = covariance.lerp(diagonal, self.whitening.shrinkage)
-        _, whiten = roots(covariance, self.whitening.floor, nothing)
-        color = code["color"]
-        matrix = (color @ whiten.to(color)).mT
+        mean, color = own.mean(), code["color"]
+        matrix = coloring(mean, own.covariance(), code, self.whitening)
         return {"mean": mean.to(color), "matrix": matrix, "shift": code["mean"]}
 
 
