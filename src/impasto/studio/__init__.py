@@ -1,0 +1,1 @@
+"""The studio: durable jobs, an HTTP service, and a page."""

@@ -1,0 +1,89 @@
+"""The desk: a few decoders, where files are opened, and the queue in front of them."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi.concurrency import run_in_threadpool
+
+from impasto.studio.box import Box, BoxDied
+from impasto.studio.decoder import WORK
+from impasto.studio.limits import Limits
+from impasto.studio.problems import Refused
+
+BOXES = 2
+"""Files that are opened at the same time."""
+
+WAITING = 64
+"""Files that wait for that."""
+
+SECONDS = 60.0
+"""Longest that a file may take to be opened."""
+
+
+class Desk:
+    """A few decoders, and the queue in front of them."""
+
+    def __init__(self, limits: Limits, folder: Path, boxes: int = BOXES) -> None:
+        """folder: for files while they are opened"""
+        self.limits, self.folder = limits, folder
+        self._boxes = [Box(WORK, limits.memory_mb, threads=1) for _ in range(boxes)]
+        self._free = [*self._boxes]
+        self._turn = asyncio.Semaphore(boxes)
+        self._inside = 0
+
+    def start(self) -> None:
+        """Let one decoder load before it is needed."""
+        self._boxes[0].start()
+
+    def close(self) -> None:
+        """End them all."""
+        for box in self._boxes:
+            box.close()
+
+    async def work(self, task: Mapping[str, object], seconds: float = SECONDS) -> dict[str, Any]:
+        """Have a decoder do something.
+
+        Raises Refused where too many wait; what the task raises; BadInput when the decoder dies.
+        """
+        async with self.decoder() as box:
+            return await run_in_threadpool(opened, box, task, seconds)
+
+    @asynccontextmanager
+    async def decoder(self) -> AsyncIterator[Box]:
+        """One decoder for oneself.  Raises Refused where too many wait."""
+        if self._inside >= len(self._boxes) + WAITING:
+            text = "The studio is busy with other uploads. Try again in 2 s."
+            raise Refused(503, text, {"Retry-After": "2"})
+        self._inside += 1
+        try:
+            async with self._turn:
+                box = self._free.pop()
+                try:
+                    yield box
+                finally:
+                    self._free.insert(0, box)
+        finally:
+            self._inside -= 1
+
+    @contextmanager
+    def room(self) -> Iterator[Path]:
+        """A folder for the files of one task, which is gone afterwards."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def opened(box: Box, task: Mapping[str, object], seconds: float = SECONDS) -> dict[str, Any]:
+    """What a decoder makes of a task.  Raises Refused when it dies of it."""
+    try:
+        return box.call(task, seconds)
+    except BoxDied as error:
+        text = "The file takes more time or memory to open than is allowed: make it smaller."
+        raise Refused(422, text) from error

@@ -1,0 +1,134 @@
+"""Receiving: the body of a request goes into a file, as long as it may be a picture or a film."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from starlette.requests import ClientDisconnect, Request
+
+from impasto.studio.limits import Limits
+from impasto.studio.orders import Kind
+from impasto.studio.problems import Refused
+
+SILENCE = 20.0
+"""Seconds that a sender may pause."""
+
+LINGER = 1.0
+"""Seconds in which the rest of a refused file is still taken in: whoever sends does not listen."""
+
+HEAD = 64
+"""Bytes that tell what a file is."""
+
+PICTURES = "JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF"
+FILMS = "MP4, MOV, WebM or MKV"
+
+MULTIPART = (
+    "Send the file itself as the body, not a form: "
+    "curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' URL"
+)
+
+
+async def receive(
+    request: Request, path: Path, limits: Limits, count: Callable[[float], object]
+) -> Kind:
+    """Write the body of a request to a file, and say what it seems to be.
+
+    count: told of every piece's bytes
+
+    Raises Refused as soon as it is clear that the file is not wanted.
+    """
+    try:
+        with path.open("xb") as file:
+            return await _receive(request, file, limits, count)
+    except Refused:
+        await _drain(request)
+        raise
+
+
+async def _receive(
+    request: Request, file: BinaryIO, limits: Limits, count: Callable[[float], object]
+) -> Kind:
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise Refused(415, MULTIPART)
+    announced = request.headers.get("content-length", "")
+    kind: Kind | None = None
+    size, head = 0, b""
+    async for piece in _pieces(request):
+        size += len(piece)
+        count(len(piece))
+        if kind is None:
+            head += piece
+            if len(head) < HEAD:
+                continue
+            kind = kind_of(head[:HEAD])
+            _check_size(int(announced) if announced.isdecimal() else 0, kind, limits)
+            piece, head = head, b""
+        _check_size(size, kind, limits)
+        file.write(piece)
+    if not size:
+        raise Refused(415, f"The body is empty: send a file, {PICTURES}.")
+    if kind is None:
+        kind = kind_of(head)
+        file.write(head)
+    return kind
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes; a sender who falls silent is not waited for."""
+    stream = request.stream().__aiter__()
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(stream), SILENCE)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise Refused(408, "The upload stopped arriving: try again.") from error
+        except ClientDisconnect as error:
+            raise Refused(408, "The sender went away.") from error
+
+
+async def _drain(request: Request) -> None:
+    """Take in what is still sent, for a moment: it is to hear why it is refused."""
+
+    async def rest() -> None:
+        async for _ in request.stream():
+            pass
+
+    try:
+        await asyncio.wait_for(rest(), LINGER)
+    except (TimeoutError, ClientDisconnect, RuntimeError):
+        return
+
+
+def _check_size(size: int, kind: Kind, limits: Limits) -> None:
+    most = limits.upload_bytes if kind == "picture" else limits.film_bytes
+    if size > most:
+        text = f"The {kind} has more than the {most / 1e6:g} MB that are allowed. Make it smaller."
+        raise Refused(413, text)
+
+
+def kind_of(head: bytes) -> Kind:
+    """What a file is by its first bytes, never by its name.
+
+    Raises Refused for whatever is neither a picture nor a film that is read here.
+    """
+    brand = head[8:12] if head[4:8] == b"ftyp" else b""
+    if brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevx"):
+        raise Refused(
+            415,
+            "HEIC pictures are not read: save it as JPEG. An iPhone takes JPEG with Settings > "
+            "Camera > Formats > Most Compatible.",
+        )
+    if brand in (b"avif", b"avis", b"mif1", b"msf1") or (
+        head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    ):
+        return "picture"
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", *TIFF)):
+        return "picture"
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide") or head.startswith(b"\x1a\x45\xdf\xa3"):
+        return "film"
+    raise Refused(415, f"This is no picture or film. Send {PICTURES}; films as {FILMS}.")
+
+
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

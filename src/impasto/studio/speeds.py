@@ -1,0 +1,35 @@
+"""How fast this machine is at every method: measured once, before the first job."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from impasto import methods
+from impasto.errors import ImpastoError
+from impasto.estimate import estimate, pace
+from impasto.networks.encoders import load_encoder
+from impasto.recipe import Recipe
+from impasto.runtime import runtime
+from impasto.studio.boxed import Message
+from impasto.studio.estimates import QUALITIES, SIDES, Table, entry
+
+
+def speeds(task: Message, tell: Callable[[Message], None]) -> Message:
+    """Seconds and megabytes of a method at several sizes: ``{"table": Table}``.
+
+    task: method, device
+
+    The table is empty where its weights are missing.
+    """
+    encoder, machine = load_encoder("compact"), runtime(task["device"])
+    method, table = methods.get(task["method"]), Table()
+    qualities = QUALITIES if "quality" in method.can.options else (None,)
+    with suppress(ImpastoError):
+        recipes = [Recipe(quality=quality or "normal") for quality in qualities]
+        stylizers = [method.create(encoder, machine, recipe) for recipe in recipes]
+        speed = pace(stylizers[0])
+        for quality, stylizer in zip(qualities, stylizers, strict=True):
+            costs = [estimate(stylizer, speed, side, 1.0) for side in SIDES]
+            table[entry(method.name, quality)] = [
+                (cost.size, round(cost.seconds, 4), round(cost.peak_mb)) for cost in costs
+            ]
+    return {"table": table}

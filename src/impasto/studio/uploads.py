@@ -1,0 +1,117 @@
+"""Uploads: a stranger's bytes become a picture of ours, or nothing is left of them."""
+
+import json
+import secrets
+import time
+from pathlib import Path
+
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
+
+from impasto.errors import BadInput, ImpastoError
+from impasto.recipe import Recipe
+from impasto.studio.desk import Desk, opened
+from impasto.studio.orders import Kind
+from impasto.studio.problems import Refused
+from impasto.studio.storage import Missing, Storage
+from impasto.studio.views import iso
+
+OWN = 200
+"""Uploads that one visitor may have at a time."""
+
+
+class Upload(BaseModel):
+    """What is known of an uploaded file."""
+
+    id: str
+    kind: Kind
+    width: int
+    height: int
+    alpha: bool
+    """Whether some of it is transparent."""
+    frames: int | None = None
+    seconds: float | None = None
+    recipe: Recipe | None = None
+    """By which it was painted, where it is a result of Impasto."""
+    notices: list[str] = []
+    expires: str
+    preview: str
+    """Address."""
+
+
+async def accept(desk: Desk, storage: Storage, owner: str, source: Path, kind: Kind) -> Upload:
+    """Open a received file, and keep what is made of it.
+
+    Raises Refused, with words, for what cannot be opened; then nothing is kept.
+    """
+    limits, folder = desk.limits, source.parent
+    id = f"u{secrets.token_hex(16)}"
+    most = limits.upload_bytes if kind == "picture" else limits.film_bytes
+    task = {
+        "work": kind,
+        "source": str(source),
+        "folder": str(folder),
+        "bytes": most,
+        "pixels": limits.pixels,
+        "seconds": limits.film_seconds,
+        "size": limits.size,
+    }
+    async with desk.decoder() as box:
+        try:
+            facts = await run_in_threadpool(opened, box, task)
+        except BadInput as error:  # films need an extra
+            raise Refused(415, str(error)) from error
+        except ImpastoError as error:
+            raise Refused(422, str(error)) from error
+        expires = time.time() + limits.ttl_seconds
+        upload = Upload.model_validate(
+            {
+                "id": id,
+                "kind": kind,
+                "expires": iso(expires),
+                "preview": f"/v1/uploads/{id}/preview",
+                **facts,
+            }
+        )
+        return await run_in_threadpool(_keep, storage, owner, upload, folder, source)
+
+
+def _keep(storage: Storage, owner: str, upload: Upload, folder: Path, source: Path) -> Upload:
+    """``about.json`` comes last: what has none is not there."""
+    base = place(owner, upload.id)
+    name = "picture.png" if upload.kind == "picture" else "film"
+    try:
+        _check_room(storage, owner)
+        made = folder / "picture.png" if upload.kind == "picture" else source
+        storage.put(f"{base}{name}", made.read_bytes())
+        storage.put(f"{base}preview.webp", (folder / "preview.webp").read_bytes())
+        storage.put(f"{base}about.json", upload.model_dump_json().encode())
+    except BaseException:
+        storage.delete_prefix(base)
+        raise
+    return upload
+
+
+def _check_room(storage: Storage, owner: str) -> None:
+    own = sum(found.key.endswith("/about.json") for found in storage.list(f"uploads/{owner}/"))
+    if own >= OWN:
+        text = f"You have {own} uploads here, and that is the most: delete some, or wait a day."
+        raise Refused(429, text, {"Retry-After": "3600"})
+
+
+def place(owner: str, id: str) -> str:
+    """The prefix under which an upload is stored."""
+    return f"uploads/{owner}/{id}/"
+
+
+def find(storage: Storage, owner: str, id: str) -> Upload:
+    """One's own upload.
+
+    Raises Refused when there is none.
+    """
+    try:
+        about = storage.get(f"{place(owner, id)}about.json")
+    except (Missing, BadInput) as error:
+        text = "There is no such upload: it was deleted, has expired, or is another visitor's."
+        raise Refused(404, text) from error
+    return Upload.model_validate(json.loads(about))
