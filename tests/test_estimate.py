@@ -11,10 +11,11 @@ import psutil
 import pytest
 import torch
 
-from impasto import estimate
+from impasto import estimate, methods
 from impasto.estimate import Pace, fitting, pace, peak_mb, reset_peak
 from impasto.methods.gatys import Gatys
 from impasto.networks.encoders import Encoder
+from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 
 SPEED = Pace(seconds_per_megapixel=0.2, base_mb=300)
@@ -50,6 +51,36 @@ def test_patience_and_memory_bound_the_size(method: Gatys, monkeypatch: pytest.M
     assert small.size < 4000 and small.peak_mb - 300 <= 400 * estimate.MEMORY_SHARE + 1
 
 
+def test_a_container_has_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it holds of files is given back when it is needed; without a limit it is the machine."""
+    monkeypatch.setattr(estimate, "CGROUP", tmp_path)
+    machine = psutil.virtual_memory()._replace(available=1_000_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
+    share = estimate.MEMORY_SHARE
+    assert estimate._room() == 1e9 * share
+    (tmp_path / "memory.max").write_text("600000000\n")
+    (tmp_path / "memory.current").write_text("500000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1\nactive_file 50000000\ninactive_file 250000000\n")
+    assert estimate._room() == pytest.approx(4e8 * share)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert estimate._room() == 1e9 * share
+
+
+def test_what_reading_took_counts_too(method: Gatys) -> None:
+    speed = Pace(seconds_per_megapixel=0.2, base_mb=300, peak_mb=5000)
+    assert estimate.estimate(method, speed, 512, 1.0).peak_mb == 5000
+
+
+def test_a_pass_in_half_precision_takes_less(encoder: Encoder, decoders: None) -> None:
+    """Between the two lies what the operating system was seen to count."""
+    peaks = []
+    for half in (False, True):
+        machine = Runtime(torch.device("cpu"), bf16=half)
+        adain = methods.get("adain").create(encoder, machine, Recipe(encoder="tiny"))
+        peaks.append(estimate.estimate(adain, Pace(0.2, 0), 512, 1.0).peak_mb)
+    assert peaks[1] == pytest.approx(estimate.HALF * peaks[0])
+
+
 def test_pace_is_measured(method: Gatys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "REHEARSAL", 32)
     measured = pace(method)
@@ -70,6 +101,31 @@ def test_only_the_passes_are_timed(method: Gatys, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("timeit.repeat", partial(timeit.repeat, timer=lambda: now[0]))
     assert pace(method).seconds_per_megapixel == pytest.approx(0.2 / (256**2 / 1e6))
     assert seen == [(1, 3, 256, 256)]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "side"),
+    [("adain", 512, 128), ("adain", 513, 256), ("adain", None, 256), ("gatys", 512, 256)],
+)
+def test_a_small_picture_in_one_pass_waits_for_no_rehearsal(
+    name: str,
+    size: int | None,
+    side: int,
+    encoder: Encoder,
+    decoders: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is painted as soon as it is timed; what takes steps is worth a better look."""
+    machine = Runtime(torch.device("cpu"), bf16=False)
+    method = methods.get(name).create(encoder, machine, Recipe(encoder="tiny"))
+    seen: list[int] = []
+
+    def rehearse(image: torch.Tensor) -> Callable[[], object]:
+        return lambda: seen.append(image.shape[-1])
+
+    monkeypatch.setattr(method, "rehearse", rehearse)
+    pace(method, size)
+    assert seen == [side] * (2 if side == 128 else 4)
 
 
 def test_the_rehearsal_leaves_random_numbers_alone_or_the_seed_comes_after(

@@ -21,10 +21,12 @@ def tiled_pass(
 ) -> Cost:
     """What ``tiling.network`` takes for a picture of that size, when ``room`` bytes are free.
 
-    Beside the tiles it holds what lies between contraction and expansion, and two pictures.
+    Beside the tiles it holds what lies between contraction and expansion, and a picture; in the
+    end half of that and two pictures.
     """
     area = height * width
-    held = held_bytes(network, (height, width), machine) + 2 * PICTURE * area
+    features = held_bytes(network, (height, width), machine)
+    held = max(features + PICTURE * area, features / 2 + 2 * PICTURE * area)
     pixel = PIXEL * network.width * 2
     side = tile_side(min(ROOM, room - held), pixel, 0)
     return Cost(PASS * area / 1e6, held + side**2 * pixel, side)

@@ -3,19 +3,25 @@
 import sys
 import timeit
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 import torch
 
+from impasto.engines import rehearsal
+from impasto.runtime import Runtime
 from impasto.stylizer import Stylizer
+from impasto.timings import spent
 
 PATIENCE = 300.0
 """Seconds that a picture may take without having been asked for at that size."""
 
 MEMORY_SHARE = 0.8
 """Share of the free memory that a picture may take."""
+
+HALF = 0.7
+"""Share of the memory of float32 that one pass in bfloat16 takes where it is not in tiles."""
 
 WHOLE = 1.5e9
 """Bytes from which on a picture is painted in tiles, however much memory there is."""
@@ -26,8 +32,14 @@ PASSES = 4
 STATUS = Path("/proc/self/status")
 """Where Linux tells what a process holds."""
 
+CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux tells what a container may hold, and what it holds."""
+
 REHEARSAL = 256
 """Side of the picture on which a pass is timed, pixels."""
+
+BRIEF, BRIEF_REHEARSAL, BRIEF_PASSES = 512, 128, 2
+"""A picture of that size, asked for, is painted in one pass as soon as it is timed in four."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +62,22 @@ class Pace:
     seconds_per_megapixel: float
     base_mb: float
     """Memory that the process holds before it starts."""
+    peak_mb: float = 0.0
+    """Most that it has held so far."""
 
 
-def pace(stylizer: Stylizer) -> Pace:
-    """Time one pass of the method on a small picture (well under a second with ``compact``)."""
-    one_pass = stylizer.rehearse(torch.rand(1, 3, REHEARSAL, REHEARSAL))
-    seconds = min(timeit.repeat(one_pass, number=1, repeat=PASSES))
+def pace(stylizer: Stylizer, size: int | None = None) -> Pace:
+    """Time one pass of the method on a small picture (well under a second with ``compact``).
+
+    size: long side of the only picture, if it is known: for a small one a short look has to do
+    """
+    brief = size is not None and size <= BRIEF and not stylizer.can.steps
+    side, passes = (BRIEF_REHEARSAL, BRIEF_PASSES) if brief else (REHEARSAL, PASSES)
+    with spent("rehearsal"), rehearsal():
+        one_pass = stylizer.rehearse(torch.rand(1, 3, side, side))
+        seconds = min(timeit.repeat(one_pass, number=1, repeat=passes))
     base = psutil.Process().memory_info().rss / 1e6
-    return Pace(seconds / (REHEARSAL**2 / 1e6), base)
+    return Pace(seconds / (side**2 / 1e6), base, peak_mb())
 
 
 def estimate(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estimate:
@@ -66,13 +86,34 @@ def estimate(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estim
     cost = stylizer.cost(height, size)
     if cost.peak_bytes > min(WHOLE, room):
         cost = min(cost, stylizer.tiled(height, size, room), key=lambda cost: cost.peak_bytes)
+    if cost.side is None and _in_half(stylizer):
+        cost = replace(cost, peak_bytes=cost.peak_bytes * HALF)
     seconds = cost.megapixels * speed.seconds_per_megapixel
-    return Estimate(size, seconds, speed.base_mb + cost.peak_bytes / 1e6, cost.side)
+    # Reading the photo may have taken more than painting it will.
+    peak = max(speed.peak_mb, speed.base_mb + cost.peak_bytes / 1e6)
+    return Estimate(size, seconds, peak, cost.side)
+
+
+def _in_half(stylizer: Stylizer) -> bool:
+    machine = getattr(stylizer, "runtime", None)
+    # What works in steps knows by itself what it takes.
+    return isinstance(machine, Runtime) and machine.bf16 and not stylizer.can.steps
 
 
 def _room() -> float:
-    """Bytes that a picture may take on this machine now."""
-    return float(psutil.virtual_memory().available * MEMORY_SHARE)
+    """Bytes that a picture may take on this machine, or in this container, now."""
+    free = float(psutil.virtual_memory().available)
+    with suppress(OSError, ValueError, KeyError):  # no container, or without a limit, or no Linux
+        free = min(free, _contained())
+    return free * MEMORY_SHARE
+
+
+def _contained() -> float:
+    """Bytes that the container still gives; what it holds of files goes when it is needed."""
+    limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+    lines = (CGROUP / "memory.stat").read_text().splitlines()
+    held = {name: int(value) for name, value in (line.split() for line in lines)}
+    return max(0, limit - used + held["active_file"] + held["inactive_file"])
 
 
 def fitting(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estimate:

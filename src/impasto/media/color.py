@@ -6,6 +6,8 @@ Everything is (B, 3, H, W), float32, sRGB in [0, 1], unless a name says linear.
 import torch
 from torch import Tensor
 
+from impasto.media.levels import floats, strips
+
 # Ottosson 2020, "A perceptual color space for image processing": linear sRGB to cone responses,
 # and their cube roots to OkLab. The inverses are computed, so that there and back is exact.
 LMS = ((0.4122214708, 0.5363325363, 0.0514459929),
@@ -20,6 +22,9 @@ LEAST_VARIANCE = 1e-5
 
 It bounds how far ``match`` stretches the noise of a picture that has no colour.
 """
+
+Statistics = tuple[Tensor, Tensor]
+"""Mean (B, 3, 1) and covariance (B, 3, 3) of the colours of pictures."""
 
 
 def luma(painted: Tensor, photo: Tensor) -> Tensor:
@@ -39,18 +44,22 @@ def luma(painted: Tensor, photo: Tensor) -> Tensor:
 def match(style: Tensor, photo: Tensor) -> Tensor:
     """The style recoloured: mean and covariance of its colours become those of the photo.
 
-    style: (B, 3, h, w); photo: (B, 3, H, W), sRGB in [0, 1]  ->  (B, 3, h, w), clipped to [0, 1]
+    style: (B, 3, h, w); photo: (B, 3, H, W), sRGB in [0, 1], or (1, 3, H, W) in integers
+    ->  (B, 3, h, w), clipped to [0, 1]
 
     The linear map of least displacement (Monge-Kantorovich): Pitie & Kokaram 2007, "The linear
     Monge-Kantorovitch linear colour mapping for example-based colour transfer". In gamma sRGB,
     where colours are spread evenly enough that little is clipped. A picture of one colour becomes
     the photo's mean colour.
     """
-    mean, covariance = _statistics(style)
-    target_mean, target_covariance = _statistics(photo)
-    mapping = _transport(covariance, target_covariance)  # (B, 3, 3)
-    centred = style.flatten(2) - mean  # (B, 3, hw)
-    return (mapping @ centred + target_mean).clamp(0, 1).view_as(style)
+    return transferred(style, statistics(style), statistics(photo))
+
+
+def transferred(image: Tensor, own: Statistics, aim: Statistics) -> Tensor:
+    """``match`` for statistics that are known.  (B, 3, H, W)  ->  the same, clipped to [0, 1]"""
+    mapping = _transport(own[1], aim[1])  # (B, 3, 3)
+    centred = image.flatten(2) - own[0]  # (B, 3, HW)
+    return (mapping @ centred + aim[0]).clamp(0, 1).view_as(image)
 
 
 def to_linear(image: Tensor) -> Tensor:
@@ -104,12 +113,30 @@ def _fit_chroma(lightness: Tensor, chroma: Tensor, steps: int = 8) -> Tensor:
     return image
 
 
-def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B, 3, 1) and covariance (B, 3, 3) of the colours."""
-    colours = image.flatten(2)  # (B, 3, HW)
-    mean = colours.mean(2, keepdim=True)
-    centred = colours - mean
-    return mean, centred @ centred.mT / colours.shape[2]
+def statistics(image: Tensor, inside: Tensor | None = None) -> Statistics:
+    """Mean and covariance of the colours.
+
+    image: (B, 3, H, W), floats in [0, 1], or integers, which go strip by strip; inside: (1, 1, H,
+    W), which pixels of a single picture count
+    """
+    if image.is_floating_point():
+        colours = _inside(image, inside)  # (B, 3, HW)
+        mean = colours.mean(2, keepdim=True)
+        centred = colours - mean
+        return mean, centred @ centred.mT / colours.shape[2]
+    count = 0
+    total, square = torch.zeros(1, 3, 1).double(), torch.zeros(1, 3, 3).double()
+    for rows in strips(image):
+        shown = None if inside is None else inside[:, :, rows]
+        colours = _inside(floats(image[:, :, rows]), shown).double()
+        count += colours.shape[2]
+        total, square = total + colours.sum(2, keepdim=True), square + colours @ colours.mT
+    mean = total / max(count, 1)
+    return mean.float(), (square / max(count, 1) - mean @ mean.mT).float()
+
+
+def _inside(image: Tensor, inside: Tensor | None) -> Tensor:
+    return image.flatten(2) if inside is None else image.flatten(2)[:, :, inside.flatten()]
 
 
 def _transport(source: Tensor, target: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,19 @@ OPENERS: Mapping[str, Opener] = MappingProxyType(
         "GIF": GifImagePlugin.GifImageFile,
     }
 )
+
+TURNS: Mapping[object, Callable[[NDArray[Any]], NDArray[Any]]] = MappingProxyType(
+    {
+        2: lambda x: x[:, ::-1],
+        3: lambda x: x[::-1, ::-1],
+        4: lambda x: x[::-1],
+        5: lambda x: x.swapaxes(0, 1),
+        6: lambda x: x.swapaxes(0, 1)[:, ::-1],
+        7: lambda x: x.swapaxes(0, 1)[::-1, ::-1],
+        8: lambda x: x.swapaxes(0, 1)[::-1],
+    }
+)
+"""By EXIF orientation, what turns the stored picture upright."""
 
 # Warnings can be silenced for the whole process only, so one thread decodes at a time: two could
 # put back each other's filters in the wrong order.
@@ -80,7 +93,10 @@ def decoded(
         low = _open(file, name, limits)
         low.tile = low_tiles
         low.load()
-        yield picture, np.asarray(picture).astype(np.uint16) << 8 | np.asarray(low)
+        deep = np.asarray(picture).astype(np.uint16)
+        deep <<= 8  # in place: of a large picture every copy counts
+        deep |= np.asarray(low)
+        yield picture, deep
 
 
 def header(source: Path | str | bytes | BinaryIO, limits: Limits = LIMITS) -> tuple[int, int]:

@@ -7,12 +7,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
-import torch
+import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 from torch import Tensor
 
 from impasto.errors import BadOutput, unknown
 from impasto.files import replacing
+from impasto.media.levels import interleaved
 from impasto.media.profile import srgb_profile
 
 FORMATS: Mapping[str, str] = MappingProxyType(
@@ -85,16 +86,17 @@ def write(
 ) -> None:
     """Write a picture to a file, all of it or nothing, or to a binary stream.
 
-    pixels: (1, 3, H, W) or (3, H, W), sRGB in [0, 1]; alpha: (1, 1, H, W), [0, 1];
+    pixels: (1, 3, H, W) or (3, H, W), sRGB; alpha: (1, 1, H, W); integers, or floats in [0, 1];
     suffix: the format, needed for a stream, otherwise the target's own; quality: 1 to 100
 
     Raises BadOutput.
     """
     if isinstance(target, str | Path):
         path = Path(target)
-        data = encode(pixels, suffix or path.suffix, alpha, exif, recipe, quality)
+        kind = _format(suffix or path.suffix, "The picture")
+        picture = _as_written(pixels, alpha, kind)
         with replacing(path) as file:
-            file.write(data)
+            _save(picture, file, kind, exif, recipe, quality)
         return
     data = encode(pixels, suffix or "", alpha, exif, recipe, quality)
     try:
@@ -140,7 +142,7 @@ def encode(
 ) -> bytes:
     """The bytes of a picture file; the same input gives the same bytes.
 
-    pixels: (1, 3, H, W) or (3, H, W), sRGB in [0, 1]; alpha: (1, 1, H, W), [0, 1]
+    pixels: (1, 3, H, W) or (3, H, W), sRGB; alpha: (1, 1, H, W); integers, or floats in [0, 1]
 
     JPEG and BMP have no transparency: there the picture lies on white. BMP has no place for the
     profile, EXIF and Recipe either.
@@ -148,28 +150,39 @@ def encode(
     Raises BadOutput for an unknown suffix and for what the format cannot hold.
     """
     kind = _format(suffix, "The picture")
-    if kind in ("JPEG", "BMP") and alpha is not None:
-        pixels, alpha = pixels * alpha + (1 - alpha), None
-    picture, buffer = to_pil(pixels, alpha), io.BytesIO()
+    picture, buffer = _as_written(pixels, alpha, kind), io.BytesIO()
+    _save(picture, buffer, kind, exif, recipe, quality)
+    return buffer.getvalue()
+
+
+def _as_written(pixels: Tensor, alpha: Tensor | None, kind: str) -> Image.Image:
+    return to_pil(pixels, alpha, on_white=kind in ("JPEG", "BMP"))
+
+
+def _save(
+    picture: Image.Image,
+    file: BinaryIO,
+    kind: str,
+    exif: bytes | None,
+    recipe: str | None,
+    quality: int,
+) -> None:
     try:
-        picture.save(buffer, kind, **_options(kind, exif, recipe, quality))
+        picture.save(file, kind, **_options(kind, exif, recipe, quality))
     except MemoryError:
         raise
     except Exception as error:  # every encoder of Pillow has its own
         raise BadOutput(f"The picture cannot be written as {kind}: {_reason(error)}.") from error
-    return buffer.getvalue()
 
 
-def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:
-    """An 8-bit PIL picture, RGB, or RGBA with ``alpha``.
+def to_pil(pixels: Tensor, alpha: Tensor | None = None, on_white: bool = False) -> Image.Image:
+    """An 8-bit PIL picture, RGB, or RGBA with ``alpha`` unless that is laid on white.
 
-    pixels: (1, 3, H, W) or (3, H, W), [0, 1]; alpha: (1, 1, H, W), [0, 1]
+    pixels: (1, 3, H, W) or (3, H, W); alpha: (1, 1, H, W); integers, or floats in [0, 1]
     """
     channels = pixels.detach().reshape(3, *pixels.shape[-2:])
-    if alpha is not None:
-        channels = torch.cat([channels, alpha.detach().reshape(1, *alpha.shape[-2:]).to(channels)])
-    levels = channels.float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())  # (H, W, 3 or 4)
+    shown = None if alpha is None else alpha.detach().reshape(1, *alpha.shape[-2:])
+    return Image.fromarray(interleaved(channels, shown, np.dtype(np.uint8), on_white))
 
 
 def kept_exif(exif: Image.Exif) -> Image.Exif:

@@ -3,10 +3,8 @@
 Files are opened in ``decode`` and written in ``encode``; callers know this module alone.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,7 +15,16 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import BadPicture
-from impasto.media.decode import LIMITS, Limits, check_size, decoded, decoding, header, orientation
+from impasto.media.decode import (
+    LIMITS,
+    TURNS,
+    Limits,
+    check_size,
+    decoded,
+    decoding,
+    header,
+    orientation,
+)
 from impasto.media.encode import (
     FORMATS,
     MARK,
@@ -29,6 +36,7 @@ from impasto.media.encode import (
     to_pil,
     write,
 )
+from impasto.media.levels import WHITE, floats, interleaved, planes
 from impasto.media.profile import is_srgb, srgb_profile, to_srgb
 
 __all__ = [
@@ -55,32 +63,29 @@ SUFFIXES = frozenset({*FORMATS, ".gif"})
 AnyPicture = Path | str | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
 """Everything that a picture can be given as; see ``open_any``."""
 
-_TURNS: Mapping[object, Callable[[Tensor], Tensor]] = MappingProxyType(
-    {
-        2: lambda x: x.flip(-1),
-        3: lambda x: x.flip(-1, -2),
-        4: lambda x: x.flip(-2),
-        5: lambda x: x.mT,
-        6: lambda x: x.mT.flip(-1),
-        7: lambda x: x.mT.flip(-1, -2),
-        8: lambda x: x.mT.flip(-2),
-    }
-)
-"""By EXIF orientation, what turns the stored picture upright."""
-
 
 @dataclass(frozen=True)
 class Picture:
     """A picture as the rest of the program sees it: sRGB, the right way up."""
 
-    pixels: Tensor
-    """(1, 3, H, W), float32, [0, 1]"""
-    alpha: Tensor | None = None
-    """(1, 1, H, W), float32, [0, 1]; None when nothing is transparent"""
+    levels: Tensor
+    """(1, 3, H, W): integers as they were stored, uint8 or uint16, or float32 in [0, 1]"""
+    opacity: Tensor | None = None
+    """(1, 1, H, W), of any of these kinds; None when nothing is transparent"""
     exif: bytes | None = None
     """Ready to be written: without GPS, orientation and thumbnail"""
     recipe: str | None = None
     """JSON of the Recipe that the picture was painted by"""
+
+    @property
+    def pixels(self) -> Tensor:
+        """(1, 3, H, W), float32, [0, 1]"""
+        return floats(self.levels)
+
+    @property
+    def alpha(self) -> Tensor | None:
+        """(1, 1, H, W), float32, [0, 1]; None when nothing is transparent"""
+        return None if self.opacity is None else floats(self.opacity)
 
 
 def read(source: Path | str | bytes | BinaryIO, limits: Limits = LIMITS) -> Picture:
@@ -132,18 +137,17 @@ def like(
     A path or stream gives a PIL image, bytes give the bytes of a PNG. An array keeps its dtype, and
     a fourth channel; grey becomes (H, W, 3). A tensor keeps its number of axes, dtype and device.
 
-    pixels: (1, 3, H, W), [0, 1]; alpha: (1, 1, H, W), [0, 1]
+    pixels: (1, 3, H, W); alpha: (1, 1, H, W); integers, or floats in [0, 1]
     """
     if isinstance(photo, Tensor):
-        return pixels.to(photo).reshape(*photo.shape[:-3], *pixels.shape[-3:])
+        return floats(pixels).to(photo).reshape(*photo.shape[:-3], *pixels.shape[-3:])
     if isinstance(photo, np.ndarray):
         if photo.ndim == 3 and photo.shape[2] == 4:
-            alpha = torch.ones_like(pixels[:, :1]) if alpha is None else alpha.to(pixels)
-            pixels = torch.cat([pixels, alpha], 1)
-        values = pixels.detach()[0].permute(1, 2, 0).double().cpu().numpy()  # (H, W, 3 or 4)
-        if photo.dtype.kind == "u":
-            values = np.rint(values * np.iinfo(photo.dtype).max)
-        return values.astype(photo.dtype)
+            full = torch.ones(1, device=pixels.device).expand(1, *pixels.shape[-2:])
+            alpha = full if alpha is None else alpha[0]
+        else:
+            alpha = None
+        return interleaved(pixels.detach()[0], alpha, photo.dtype, through=torch.float64)
     if isinstance(photo, bytes):
         return encode(pixels, ".png", alpha, exif, recipe)
     picture = to_pil(pixels, alpha)
@@ -185,29 +189,16 @@ def _convert(picture: Image.Image, deep: NDArray[np.uint16] | None = None) -> Pi
     deep: (H, W, 3 or 4), the same picture with all its 16 bits
     """
     exif, recipe = _metadata(picture)
-    turn = _TURNS.get(orientation(picture.getexif), Tensor.contiguous)
+    turn = TURNS.get(orientation(picture.getexif), np.asarray)
     profile = picture.info.get("icc_profile")
     key = picture.info.get("transparency")
     if picture.mode in ("P", "PA", "RGBa", "La"):
         picture, key = picture.convert("LA" if picture.mode == "La" else "RGBA"), None
     samples = _deep_grey(picture) if deep is None else deep
     alpha = _alpha(picture, deep, key)
-    pixels = turn(_planes(_colours(picture, samples, profile))).expand(-1, 3, -1, -1).contiguous()
-    if alpha is not None:
-        alpha = None if bool((alpha == 1).all()) else turn(alpha).contiguous()
-    return Picture(pixels, alpha, exif, recipe)
-
-
-def _planes(array: NDArray[Any]) -> Tensor:
-    """(H, W) or (H, W, C), unsigned integers or floats in [0, 1]  ->  (1, C, H, W), float32"""
-    channels = array[:, :, None] if array.ndim == 2 else array
-    # A copy: what PIL hands out cannot be written to, and torch warns of that.
-    if array.dtype == np.uint8:
-        levels = torch.from_numpy(np.array(channels.transpose(2, 0, 1), order="C"))
-        return levels[None].float() / 255
-    scale = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
-    values = np.array(channels.transpose(2, 0, 1), dtype=np.float32, order="C")
-    return torch.from_numpy(values)[None] / scale
+    levels = planes(turn(_colours(picture, samples, profile))).expand(-1, 3, -1, -1).contiguous()
+    opacity = None if alpha is None or _opaque(alpha) else planes(turn(alpha))
+    return Picture(levels, opacity, exif, recipe)
 
 
 def _metadata(picture: Image.Image) -> tuple[bytes | None, str | None]:
@@ -222,13 +213,13 @@ def _metadata(picture: Image.Image) -> tuple[bytes | None, str | None]:
 
 
 def _deep_grey(picture: Image.Image) -> NDArray[Any] | None:
-    """(H, W), [0, 1], of grey with more than 8 bits.
+    """(H, W), uint16 or floats in [0, 1], of grey with more than 8 bits.
 
     White is 65535 in 16 bits. Integers of 32 bits and floats do not say: it is the smallest usual
     white that the values stay below, half as much again allowed for highlights.
     """
     if picture.mode.startswith("I;16"):
-        return np.asarray(picture).astype(np.float32) / 65535
+        return np.asarray(picture)
     if picture.mode not in ("I", "F"):
         return None
     values = np.asarray(picture).astype(np.float32)
@@ -237,19 +228,25 @@ def _deep_grey(picture: Image.Image) -> NDArray[Any] | None:
     return np.asarray(np.nan_to_num(values / np.float32(white), nan=0).clip(0, 1))
 
 
-def _alpha(picture: Image.Image, deep: NDArray[np.uint16] | None, key: object) -> Tensor | None:
-    """(1, 1, H, W). key: the one colour that is transparent, of a PNG without an alpha channel"""
+def _alpha(
+    picture: Image.Image, deep: NDArray[np.uint16] | None, key: object
+) -> NDArray[Any] | None:
+    """(H, W), integers. key: the one colour that is transparent, of a PNG without alpha channel"""
     if deep is not None and deep.shape[2:] == (4,):
-        return _planes(deep[:, :, 3])
+        return deep[:, :, 3]
     if picture.mode in ("LA", "RGBA"):
-        return _planes(np.asarray(picture.getchannel("A")))
+        return np.asarray(picture.getchannel("A"))
     kind = {"1": int, "L": int, "I;16": int, "RGB": tuple}.get(picture.mode)
     if kind is None or not isinstance(key, kind):
         return None
     source = picture.convert("L") if picture.mode == "1" else picture
     values = np.asarray(source) if deep is None else deep
     same = values == np.asarray(key)
-    return _planes((~(same.all(2) if same.ndim == 3 else same)).astype(np.uint8) * np.uint8(255))
+    return np.where(same.all(2) if same.ndim == 3 else same, np.uint8(0), np.uint8(255))
+
+
+def _opaque(alpha: NDArray[Any]) -> bool:
+    return bool((alpha == np.iinfo(alpha.dtype).max).all())
 
 
 def _colours(
@@ -282,11 +279,14 @@ def _from_array(photo: NDArray[Any]) -> Picture:
         raise BadPicture(f"An array must be (H, W), (H, W, 3) or (H, W, 4), not {photo.shape}.")
     if photo.dtype not in (np.uint8, np.uint16) and photo.dtype.kind != "f":
         raise BadPicture(f"An array must be uint8, uint16 or floats in [0, 1], not {photo.dtype}.")
-    values = _checked(_planes(photo), "The array")  # (1, C, H, W)
-    pixels = values[:, :3].expand(-1, 3, -1, -1).contiguous()
+    values = planes(photo)  # (1, C, H, W)
+    check_size((values.shape[-1], values.shape[-2]), "The array")
+    if values.dtype == torch.float32:
+        values = _checked(values, "The array")
+    levels = values[:, :3].expand(-1, 3, -1, -1).contiguous()
     alpha = values[:, 3:] if values.shape[1] == 4 else None
-    opaque = alpha is None or bool((alpha == 1).all())
-    return Picture(pixels, None if opaque else alpha)
+    white = WHITE.get(values.dtype, 1)
+    return Picture(levels, None if alpha is None or bool((alpha == white).all()) else alpha)
 
 
 def _checked(values: Tensor, name: str) -> Tensor:

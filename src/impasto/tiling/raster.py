@@ -6,14 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.media.levels import STRIP, WHITE
 from impasto.tiling.geometry import Box, Grid
 from impasto.tiling.walk import Walk
-
-LEVELS = {torch.uint8: 255, torch.uint16: 65_535}
-"""White, where pixels are held as integers."""
-
-STRIP = 1 << 22
-"""Pixels that are resampled or mapped at a time."""
 
 
 class Raster:
@@ -22,7 +17,7 @@ class Raster:
     def __init__(self, levels: Tensor) -> None:
         """levels: (1, C, H, W); not copied."""
         self.levels = levels
-        self.white = LEVELS.get(levels.dtype)
+        self.white = WHITE.get(levels.dtype)
 
     @classmethod
     def empty(cls, size: tuple[int, int], dtype: torch.dtype, channels: int = 3) -> "Raster":
@@ -73,7 +68,9 @@ def mapped(function: Callable[..., Tensor], target: Raster, *sources: Raster) ->
         target.write(tile.core, pixels)
 
 
-def resized(source: Raster, size: tuple[int, int], dtype: torch.dtype) -> Raster:
+def resized(
+    source: Raster, size: tuple[int, int], dtype: torch.dtype, clamped: bool = True
+) -> Raster:
     """The picture at another size, as ``media.image.resize`` makes it: antialiased bicubic.
 
     First along rows, then along columns, which is what one resampling in both directions is.
@@ -89,7 +86,8 @@ def resized(source: Raster, size: tuple[int, int], dtype: torch.dtype) -> Raster
     columns = max(1, STRIP // max(source.size[0], height))
     for tile in Grid(size).tiles((height, columns)):
         box = Box(0, tile.core.left, narrow.size[0], tile.core.right)
-        target.write(tile.core, _resampled(narrow.read(box), tile.core.size).clamp(0, 1))
+        pixels = _resampled(narrow.read(box), tile.core.size)
+        target.write(tile.core, pixels.clamp(0, 1) if clamped else pixels)
     return target
 
 
