@@ -1,11 +1,13 @@
 """Engines: the network's own pictures, sooner; where something is amiss, torch and a word of it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from impasto import engines
-from impasto.engines import Engine
+from impasto import backends, engines, openvino
+from impasto.engines import Engine, rehearsal
+from impasto.errors import BadInput, Notice
 from impasto.networks.normalisation import Norm
 from impasto.networks.transformer import EVERY, Transformer
 from impasto.runtime import Runtime
@@ -24,13 +27,17 @@ from impasto.runtime import Runtime
 FP32 = Runtime(torch.device("cpu"), bf16=False)
 BF16 = Runtime(torch.device("cpu"), bf16=True)
 WIDTH = 0.125
+DEVICES = ("cpu", "cuda", "mps")
 
-needs_openvino = pytest.mark.skipif(not engines.find_spec("openvino"), reason="no OpenVINO")
+needs_openvino = pytest.mark.skipif(not openvino.there(), reason="no OpenVINO")
 
 
 @pytest.fixture(autouse=True)
-def _not_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("IMPASTO_ENGINE", raising=False)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Compiled networks go into a folder of the tests."""
+    folder = tmp_path_factory.getbasetemp() / "compiled"
+    monkeypatch.setenv("IMPASTO_CACHE", str(folder))
+    return folder
 
 
 def network(norm: Norm = "instance", conditional: tuple[str, ...] = ()) -> Transformer:
@@ -61,7 +68,7 @@ class Pedantic(nn.Module):
     """Python in ``forward`` looks at the size: tracing sees one side of it only."""
 
     def forward(self, image: Tensor) -> Tensor:
-        return image if image.shape[-1] == engines.TRACED[1] else 1 - image
+        return image if image.shape[-1] == backends.TRACED[1] else 1 - image
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +80,13 @@ def blurring() -> Engine:
 def conversions(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     """What has been converted so far."""
     done: list[nn.Module] = []
-    real = engines.converted
+    real = openvino.converted
 
     def converted(module: nn.Module, inputs: list[Tensor]) -> Any:
         done.append(module)
         return real(module, inputs)
 
-    monkeypatch.setattr(engines, "converted", converted)
+    monkeypatch.setattr(openvino, "converted", converted)
     return done
 
 
@@ -90,8 +97,8 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def converted(module: nn.Module, inputs: list[Tensor]) -> Any:
         raise RuntimeError("Check 'false' failed at src/frontend.cpp:53:\nNo such operation.\n")
 
-    monkeypatch.setattr(engines, "converted", converted)
-    monkeypatch.setattr(engines, "find_spec", lambda name: object())
+    monkeypatch.setattr(openvino, "converted", converted)
+    monkeypatch.setattr(openvino, "there", lambda: True)
 
 
 @needs_openvino
@@ -212,10 +219,10 @@ def two_threads() -> Iterator[None]:
 
 @needs_openvino
 def test_as_many_threads_as_torch(two_threads: None) -> None:
-    model = engines.converted(Blur(), [noise(64, 64)])
+    model = openvino.converted(Blur(), [noise(64, 64)])
     for count in (2, 1):
         torch.set_num_threads(count)
-        request = engines.compiled(model, [noise(64, 64)], bf16=False)
+        request = openvino.compiled(model, [noise(64, 64)], bf16=False)
         assert request.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == count
 
 
@@ -232,13 +239,13 @@ def test_threads_may_change_later(two_threads: None, monkeypatch: pytest.MonkeyP
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How often something has been compiled so far."""
-    real, calls = engines.compiled, []
+    real, calls = openvino.compiled, []
 
     def compiled(model: Any, inputs: list[Tensor], bf16: bool) -> Any:
         calls.append(inputs)
         return real(model, inputs, bf16)
 
-    monkeypatch.setattr(engines, "compiled", compiled)
+    monkeypatch.setattr(openvino, "compiled", compiled)
     return lambda: len(calls)
 
 
@@ -296,27 +303,167 @@ def test_few_sizes_stay_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    monkeypatch.setattr(openvino, "there", lambda: False)
     painter, image = network(), noise(64, 64)
     painted = Engine(painter, BF16, "painter", worth=0)(image)
     with BF16.autocast():
         assert torch.equal(painted, painter(image))
 
 
-def test_it_can_be_switched_off(broken: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMPASTO_ENGINE", "torch")
+def test_it_can_be_switched_off(broken: None) -> None:
     image = noise(64, 64)
-    assert torch.equal(Engine(Blur(), FP32, "blur", worth=0)(image), Blur()(image))
+    plain = replace(FP32, engine="torch")
+    assert torch.equal(Engine(Blur(), plain, "blur", worth=0)(image), Blur()(image))
 
 
-@pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_accelerators_need_none(device: str) -> None:
-    assert not Engine(Blur(), Runtime(torch.device(device), bf16=False), "blur").able
+def test_by_itself_only_where_it_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "there", lambda: True)
+    kinds = {name: backends.chosen(Runtime(torch.device(name), False)) for name in DEVICES}
+    assert kinds == {"cpu": backends.OpenVino, "cuda": backends.Graphs, "mps": None}
+
+
+def test_one_picture_on_a_gpu_waits_for_nothing() -> None:
+    """16 pictures of a size are a film or a batch; large ones gain nothing."""
+    assert backends.Graphs.work(1, 512 * 512) < backends.Graphs.worth
+    assert backends.Graphs.work(16, 512 * 512) >= backends.Graphs.worth
+    assert backends.Graphs.work(16, 4000 * 3000) == 0
+
+
+@needs_openvino
+def test_asked_for_it_runs_from_the_first_picture(conversions: list[nn.Module]) -> None:
+    engine, image = Engine(Blur(), replace(FP32, engine="openvino"), "blur"), noise(64, 64)
+    torch.testing.assert_close(engine(image), Blur()(image))
+    assert len(conversions) == 1
+
+
+@pytest.mark.usefixtures("broken")
+def test_asked_for_a_failure_is_an_error() -> None:
+    engine = Engine(Blur(), replace(FP32, engine="openvino"), "blur")
+    with pytest.raises(BadInput, match=r"OpenVINO cannot run blur .*No such op.*--engine auto"):
+        engine(noise(64, 64))
+
+
+@pytest.mark.usefixtures("broken")
+def test_what_is_only_timed_is_left_to_torch() -> None:
+    """To compile for the size of a rehearsal would take longer than it."""
+    engine, image = Engine(Blur(), replace(FP32, engine="openvino"), "blur"), noise(64, 64)
+    with rehearsal():
+        assert torch.equal(engine(image), Blur()(image))
+    with pytest.raises(BadInput):
+        engine(image)
+
+
+def test_want_of_memory_is_no_fault_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles are the cure, so whoever cuts them has to hear of it."""
+
+    def converted(module: nn.Module, inputs: list[Tensor]) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(openvino, "converted", converted)
+    engine = Engine(Blur(), replace(FP32, engine="openvino"), "blur")
+    with pytest.raises(MemoryError):
+        engine(noise(64, 64))
+    assert engine.able
+
+
+class Stretched(nn.Module):
+    """Something that torch.compile has little to do with."""
+
+    def forward(self, image: Tensor, row: Tensor) -> Tensor:
+        return (image * row[:, :, None, None]).sigmoid()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which(os.environ.get("CXX", "g++")), reason="no C++ compiler")
+def test_torch_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures of the network, of a batch at once."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    engine = Engine(Stretched(), replace(FP32, engine="compile"), "stretched")
+    images, rows = torch.rand(2, 3, 64, 72), torch.rand(2, 3)
+    for _ in range(2):
+        torch.testing.assert_close(engine(images, rows), Stretched()(images, rows))
+    assert len(engine._ready) == 1
+
+
+def test_torch_compile_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile(module: nn.Module, dynamic: bool) -> Any:
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", compile)
+    engine = Engine(Blur(), replace(FP32, engine="compile"), "blur")
+    with pytest.raises(BadInput, match=r"torch\.compile cannot run blur .*No working C"):
+        engine(noise(64, 64))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("bf16", [False, True])
+def test_graphs_paint_the_pictures_of_the_network(bf16: bool) -> None:
+    """Other pictures in other rows than it was recorded with; a picture stays what it was."""
+    machine = Runtime(torch.device("cuda"), bf16)
+    painter = machine.place(network(conditional=EVERY))
+    engine = Engine(painter, machine, "painter", worth=0)
+    images = [machine.tensor(noise(75, 101)) for _ in range(3)]
+    rows = [random_row(painter.cpu()).cuda() for _ in images]
+    painter.cuda()
+    painted = [engine(image, row) for image, row in zip(images, rows, strict=True)]
+    for one, image, row in zip(painted, images, rows, strict=True):
+        with machine.autocast():
+            torch.testing.assert_close(one, painter(image, row).float(), atol=1e-3, rtol=0)
+    assert engine.able
+
+
+@needs_openvino
+def test_compiled_networks_are_kept(tmp_path: Path) -> None:
+    """For the next process, in the user's cache; the same picture comes of it."""
+    for _ in range(2):
+        run("paint()", IMPASTO_CACHE=str(tmp_path))
+        (blobs := sorted(tmp_path.glob("openvino/*.blob")))
+    assert len(blobs) == 2  # the check, and the size itself
+
+
+@needs_openvino
+def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It works all the same, and says so once."""
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
+    openvino.cache_of_models.cache_clear()
+    image = noise(64, 64)
+    with pytest.warns(Notice, match="cannot be kept in .*cache.*compiles anew") as said:
+        for _ in range(2):
+            engine = Engine(Blur(), FP32, "blur", worth=0)
+            torch.testing.assert_close(engine(image), Blur()(image))
+    openvino.cache_of_models.cache_clear()
+    assert len(said) == 1 and engine.able
+
+
+@needs_openvino
+def test_a_cache_that_fails_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is no reason to give up what works without."""
+    real = openvino._request
+
+    def request(model: Any, settings: dict[str, object]) -> Any:
+        if "CACHE_DIR" in settings:
+            raise RuntimeError("No space left on device")
+        return real(model, settings)
+
+    monkeypatch.setattr(openvino, "_request", request)
+    with pytest.warns(Notice, match="cannot be kept"):
+        assert Engine(Blur(), FP32, "blur", worth=0)(noise(64, 64)).shape == (1, 3, 64, 64)
+
+
+def test_old_networks_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "CACHE_BYTES", 25)
+    for age, name in enumerate(("new", "old", "older")):
+        path = tmp_path / f"{name}.blob"
+        path.write_bytes(bytes(10))
+        os.utime(path, (1000 - age, 1000 - age))
+    assert [path.name for path in openvino._too_old(tmp_path)] == ["older.blob"]
 
 
 def test_failure_is_said_once_in_one_line(broken: None) -> None:
     engine, image = Engine(Blur(), FP32, "blur", worth=0), noise(64, 64)
-    with pytest.warns(UserWarning, match="cannot run blur .*No such operation") as said:
+    with pytest.warns(Notice, match="cannot run blur .*No such operation") as said:
         painted = engine(image)
     assert torch.equal(painted, Blur()(image))
     assert "\n" not in str(said[0].message)
@@ -332,7 +479,7 @@ def test_failure_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     def inferred(request: Any, inputs: list[Tensor]) -> Tensor:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(engines, "inferred", inferred)
+    monkeypatch.setattr(openvino, "inferred", inferred)
     with pytest.warns(UserWarning, match="out of memory"):
         assert torch.equal(engine(image), Blur()(image))
 
@@ -377,7 +524,7 @@ def run(program: str, **environment: str) -> None:
 def test_nobody_is_told(tmp_path: Path) -> None:
     """OpenVINO keeps a file of its use at home when it is first imported, and sends it."""
     run("paint()", HOME=str(tmp_path))
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == []
 
 
 @needs_openvino

@@ -35,6 +35,9 @@ from impasto.stylizer import Stylizer
 STYLE = "starry-night"
 """One that every method has learned."""
 
+ENGINES = {"eager": "torch", "openvino": "openvino"}
+"""What a way that is an engine is called by ``--engine``."""
+
 FULL_WIDTH, HALF_WIDTH = "full width", "half width"
 BATCH = 4
 """Crops in a step of training."""
@@ -64,7 +67,7 @@ def prepared(cell: Cell) -> Pass:
 def our_pass(cell: Cell, image: Tensor) -> Callable[[], object]:
     """The method as the package has it; a way that is the name of an engine asks for it."""
     if cell.way != "ours":
-        os.environ["IMPASTO_ENGINE"] = cell.way
+        os.environ["IMPASTO_ENGINE"] = ENGINES[cell.way]
     machine = runtime()
     quality = cell.setting if cell.setting in QUALITIES else "normal"
     recipe = Recipe(method=cell.method, quality=quality, iterations=cell.steps)

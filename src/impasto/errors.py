@@ -72,6 +72,10 @@ class TrainingFailed(ImpastoError):
     exit_code = 8
 
 
+class Notice(UserWarning):
+    """Something that people ought to know, though the work goes on."""
+
+
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UnknownName:
     """The error for a ``name`` that is not among ``choices``: suggestion first, then the list."""
     names = list(choices)

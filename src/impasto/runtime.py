@@ -1,19 +1,26 @@
-"""Where and how to compute: device, precision, memory format, number of threads."""
+"""Where and how to compute: device, precision, engine, memory format, number of threads."""
 
 import ctypes
+import os
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from impasto import cores
 from impasto.errors import BadInput, unknown
 
 Module = TypeVar("Module", bound=nn.Module)
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
+ENGINES = ("auto", "torch", "compile", "openvino")
+
+VARIABLE = "IMPASTO_ENGINE"
+"""The environment variable that says what ``auto`` is."""
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Names of glibc's mallopt."""
@@ -25,6 +32,8 @@ class Runtime:
 
     device: torch.device
     bf16: bool
+    engine: str = "auto"
+    """What runs networks that paint in one pass, see ``engines``."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which networks run."""
@@ -41,10 +50,14 @@ class Runtime:
         return image.to(self.device).contiguous(memory_format=torch.channels_last)
 
 
-def runtime(device: str = "auto", precision: str = "auto") -> Runtime:
+def runtime(device: str = "auto", precision: str = "auto", engine: str = "auto") -> Runtime:
     """The runtime for the names that a user gives.
 
-    Raises UnknownName for a precision that does not exist, BadInput when the device is not there.
+    Torch computes on no more threads than the process may use processors, unless the environment
+    says how many (``OMP_NUM_THREADS``).
+
+    Raises UnknownName for a name that does not exist, BadInput when the device or the engine is not
+    there.
     """
     chosen = _device(device)
     if precision not in PRECISIONS:
@@ -52,7 +65,31 @@ def runtime(device: str = "auto", precision: str = "auto") -> Runtime:
     bf16 = _has_bf16(chosen) if precision == "auto" else precision == "bf16"
     if chosen.type == "cpu":
         _keep_memory()
-    return Runtime(chosen, bf16)
+        _keep_to_cores()
+    return Runtime(chosen, bf16, _engine(engine, chosen))
+
+
+def _engine(name: str, device: torch.device) -> str:
+    if name == "auto":
+        name = os.environ.get(VARIABLE) or "auto"
+    if name not in ENGINES:
+        raise unknown("engine", name, ENGINES)
+    if name == "openvino" and device.type != "cpu":
+        raise BadInput(
+            f"OpenVINO computes on processors, not on {device.type}: "
+            "use --device cpu, or another --engine."
+        )
+    if name == "openvino" and find_spec("openvino") is None:
+        raise BadInput(
+            "OpenVINO is not installed: pip install 'impasto[fast]', or use another --engine."
+        )
+    return name
+
+
+def _keep_to_cores() -> None:
+    """Torch counts the processors that there are, not those that a container grants."""
+    if cores.VARIABLE not in os.environ and torch.get_num_threads() > cores.cores():
+        torch.set_num_threads(cores.cores())
 
 
 def _keep_memory() -> None:

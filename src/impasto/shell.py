@@ -1,16 +1,31 @@
 """How a command leaves: every error becomes one line and an exit code."""
 
+import atexit
+import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, Notice
 
 INTERRUPTED = 130
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import without looking for garbage, which imports do not make: it takes a tenth of them."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class Impasto(click.Group):
@@ -19,6 +34,9 @@ class Impasto(click.Group):
     def main(self, args: Sequence[str] | None = None, **kwargs: Any) -> NoReturn:  # type: ignore[override]
         """Run a command and leave with its exit code; ``--debug`` may stand anywhere."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        warnings.formatwarning = _plainly
+        if args is None:  # a process of its own, which need not be tidied up behind it
+            atexit.register(gc.freeze)
         words = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in words
         words = [word for word in words if word != "--debug"]
@@ -46,3 +64,19 @@ class Impasto(click.Group):
             what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             click.echo(f"impasto: {what} (add --debug for the traceback).", err=True)
             sys.exit(1)
+
+
+_usually = warnings.formatwarning
+
+
+def _plainly(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Our own notices in one line of words; other warnings as Python writes them."""
+    if issubclass(category, Notice):
+        return f"impasto: {message}\n"
+    return _usually(message, category, filename, lineno, line)

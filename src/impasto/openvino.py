@@ -1,0 +1,137 @@
+"""OpenVINO, the extra ``fast``: loaded with care, and only when something is to be compiled."""
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from impasto.errors import Notice
+from impasto.weights import cache_folder
+
+CACHE_BYTES = 200_000_000
+"""What compiled networks may take in the user's cache; those unused for longest go first."""
+
+
+def there() -> bool:
+    """Whether it is installed; it is not imported for that."""
+    return find_spec("openvino") is not None
+
+
+@cache
+def core() -> Any:
+    """OpenVINO, loaded once for the process, in a thread of its own.
+
+    When its plugin for processors is loaded, it gives the calling thread another stack for signals,
+    and when it is freed it unmaps that stack, whether the thread still uses it or not (seen in
+    2026.0 to 2026.4). With two of them that is so, and the next signal, such as the end of a
+    worker process, ends this process without a word.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_loaded).result()
+
+
+def _loaded() -> Any:
+    """Without its telemetry, which reports every import and writes into the user's home."""
+    missing = sys.modules.setdefault("openvino_telemetry", None) is None  # type: ignore[arg-type]
+    try:
+        from openvino import Core
+    finally:
+        if missing:
+            sys.modules.pop("openvino_telemetry")
+    loaded = Core()
+    loaded.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
+    return loaded
+
+
+def converted(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
+    """The module as an OpenVINO model whose sizes are open.
+
+    By the front end itself: ``openvino.convert_model`` takes three times as long, writes into the
+    user's home and reports home. By tracing: ``torch.export`` takes three seconds.
+    """
+    core()  # the import, silently
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what becomes constant by tracing; the check is for that
+        traced = torch.jit.trace(module, tuple(inputs), check_trace=False)  # type: ignore[no-untyped-call]
+    decoder = TorchScriptPythonDecoder(traced)  # the front end does not keep it alive
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    return frontend.convert(frontend.load(decoder))
+
+
+def compiled(model: Any, inputs: Sequence[Tensor], bf16: bool) -> Any:
+    """A request of the model for inputs of these shapes, on as many threads as torch has.
+
+    Not for any shape: then OpenVINO does not see which of two layouts costs less, and networks
+    whose scales and shifts are inputs take a sixth longer.
+    """
+    model.reshape({own: list(x.shape) for own, x in zip(model.inputs, inputs, strict=True)})
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,  # others work beside us
+    }
+    if (folder := cache_of_models()) is not None:
+        try:
+            return _request(model, {**settings, "CACHE_DIR": str(folder)})
+        except Exception:  # a disk that is full, say; what is wrong with the model shows again
+            request = _request(model, settings)
+            _say_no_cache(folder, "OpenVINO could not use it")
+            return request
+    return _request(model, settings)
+
+
+def _request(model: Any, settings: Mapping[str, object]) -> Any:
+    return core().compile_model(model, "CPU", dict(settings)).create_infer_request()
+
+
+def inferred(request: Any, inputs: Sequence[Tensor]) -> Tensor:
+    """What the model makes of the inputs."""
+    arrays = [x.float().contiguous().numpy() for x in inputs]
+    return torch.from_numpy(request.infer(arrays, share_inputs=True)[0])
+
+
+@cache
+def cache_of_models() -> Path | None:
+    """Where compiled networks are kept, after old ones made room; None where nothing can be.
+
+    It saves a third of the time to compile. Without it work goes on, and a Notice says so once.
+    """
+    folder = cache_folder() / "openvino"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):  # permissions alone do not tell
+            pass
+    except OSError as error:
+        _say_no_cache(folder, error.strerror or str(error))
+        return None
+    with suppress(OSError):  # another process may be making room too
+        for path in _too_old(folder):
+            path.unlink(missing_ok=True)
+    return folder
+
+
+def _too_old(folder: Path) -> Iterator[Path]:
+    room = CACHE_BYTES
+    statuses = [(path.stat(), path) for path in folder.glob("*.blob")]
+    for status, path in sorted(statuses, key=lambda pair: -pair[0].st_atime):
+        room -= status.st_size
+        if room < 0:
+            yield path
+
+
+def _say_no_cache(folder: Path, reason: str) -> None:
+    text = f"Compiled networks cannot be kept in {folder} ({reason}): each start compiles anew."
+    warnings.warn(text, Notice, stacklevel=2)
