@@ -17,15 +17,27 @@ from impasto.cli.video import Clock, stream, video
 from impasto.commands import Event
 from impasto.errors import BadInput, BadOutput
 from impasto.film import Filmed, expected, paint_film
+from impasto.flow import Motion
 from impasto.media import image as media
 from impasto.media.video.colours import Colours, from_rgb
 from impasto.media.video.frames import Film, Frame, Span
 from impasto.media.video.parts import Coding
 from impasto.media.video.source import open_film, read_frames
+from impasto.methods.gatys import Gatys
 from impasto.pipeline import prepare, run
 from impasto.recipe import Recipe
-from impasto.shots import FramePainter, as_tensor, batch_size, batched, integers, shots
+from impasto.shots import (
+    FramePainter,
+    as_array,
+    as_tensor,
+    batch_size,
+    batched,
+    integers,
+    seconds_each,
+    shots,
+)
 from impasto.stream import paint_stream
+from impasto.stylizer import Step
 
 av: Any = pytest.importorskip("av")
 pytest.importorskip("cv2")
@@ -326,3 +338,85 @@ def test_one_frame_of_a_job_is_the_job(clip: Path) -> None:
     painter = FramePainter(job)
     alone = run(job, painter.regions, job.recipe.strength)
     assert painter([picture(1)])[0] == pytest.approx(alone[0].permute(1, 2, 0).numpy(), abs=1e-3)
+
+
+# --- what works in steps goes on from the last frame ---
+
+
+def slow(**settings: object) -> Recipe:
+    return recipe(method="gatys", iterations=10, precision="fp32", **settings)
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Steps that every frame took."""
+    found: list[int] = []
+    real = Gatys.paint
+
+    def paint(self: Gatys, *given: Any, **more: Any) -> torch.Tensor:
+        found.append(0)
+        image, regions, strength, on_step = given
+
+        def count(step: Step) -> None:
+            found[-1] += 1
+            on_step(step)
+
+        return real(self, image, regions, strength, count, **more)
+
+    monkeypatch.setattr(Gatys, "paint", paint)
+    return found
+
+
+def test_a_frame_goes_on_from_the_moved_painting(passes: list[int]) -> None:
+    """In fewer steps; anew where something has come into sight."""
+    job = prepare(slow(), as_tensor(picture(0)))
+    painter = FramePainter(job)
+    (first,) = painter([picture(0)])
+    flow = np.full((*SIZE, 2), (3.0, 0.0), np.float32)
+    trust = np.ones(SIZE, np.float32)
+    trust[:, :20] = 0
+    found = Motion(flow, trust)
+    method = painter._begun(found)
+    assert isinstance(method, Gatys) and method.begun is not None and method.trust is not None
+    assert as_array(method.begun)[:, 21:60] == pytest.approx(first[:, 24:63], abs=1e-4)
+    assert torch.equal(method.trust, torch.from_numpy(trust)[None, None])
+    painter([picture(1)], found)
+    painter([picture(2)])
+    assert passes == [10, 4, 10]
+
+
+def test_after_a_cut_and_frame_by_frame_it_begins_anew(clip: Path, passes: list[int]) -> None:
+    _, frames = frames_of(clip)
+    black = Frame(np.zeros((*SIZE, 3), np.uint8), 300, 20)
+    painter = FramePainter(prepare(slow(), as_tensor(picture(0))))
+    for shot in shots([*frames[:3], black, frames[3]], 0.3):
+        painter([shot.frame.pixels], shot.motion)
+    for shot in shots(frames[:2], 0):
+        painter([shot.frame.pixels], shot.motion)
+    assert passes == [10, 4, 4, 10, 10, 10, 10]
+
+
+def test_a_film_by_optimisation(clip: Path, tmp_path: Path, passes: list[int]) -> None:
+    """Stopped, it goes on from the last painting that was finished."""
+    events: list[Event] = []
+    span = Span(0, 0.18)
+    paint_film(slow(photo=str(clip)), tmp_path / "out.mp4", Stop(2), span=span)
+    paint_film(slow(photo=str(clip)), tmp_path / "out.mp4", events.append, span=span)
+    count = len(times(tmp_path / "out.mp4"))
+    assert count > 3 and passes == [10, *[4] * (count - 1)]
+
+
+def test_frames_cost_less_than_pictures() -> None:
+    job = prepare(slow(), as_tensor(picture(0)))
+    assert seconds_each(job, 0.3) == pytest.approx(0.4 * job.estimate.seconds)
+    assert seconds_each(job, 0) == job.estimate.seconds
+    quick = prepare(recipe(), as_tensor(picture(0)))
+    assert seconds_each(quick, 0.3) == quick.estimate.seconds
+
+
+def test_a_film_goes_on_from_no_picture(clip: Path, tmp_path: Path) -> None:
+    told = slow(photo=str(clip), init="a.png")
+    with pytest.raises(BadInput, match=r"a\.png: a picture to go on from is for a photo"):
+        paint_film(told, tmp_path / "out.mp4")
+    with pytest.raises(BadInput, match=r"a\.png: a picture"):
+        paint_stream(told, SIZE, io.BytesIO(), io.BytesIO(), 0, lambda text: None)

@@ -10,6 +10,7 @@ from impasto.codes import Region
 from impasto.errors import BadInput, BadPicture, MissingWeights, OutOfMemory, UnknownName
 from impasto.media.image import Picture
 from impasto.networks.encoders import Encoder
+from impasto.painter import Painter
 from impasto.pipeline import Interrupted, figures, paint, prepare, run
 from impasto.recipe import Recipe
 from impasto.sources import read_style
@@ -37,6 +38,30 @@ def test_result_has_the_size_asked_for_and_figures(photo: torch.Tensor) -> None:
     shown = figures(job, result)
     assert shown["size"] == [result.pixels.shape[-1], result.pixels.shape[-2]]
     assert float(str(shown["style_error"])) > 0 and float(str(shown["peak_mb"])) > 50
+
+
+@pytest.mark.parametrize("color", ["style", "luma"])
+def test_a_stopped_job_goes_on_after_its_last_scale(photo: torch.Tensor, color: str) -> None:
+    """As if it had never been stopped, by another job of the same Recipe."""
+    settings: dict[str, object] = {"size": 600, "method": "gatys", "precision": "fp32"}
+    steps: list[Step] = []
+    whole = paint(prepare(recipe(**settings, color=color), photo), steps.append)
+    ends = [step for step in steps if step.scale_done]
+    assert len(ends) > 1 and ends[-1].done == ends[-1].total
+    for end in ends:
+        rest: list[Step] = []
+        again = paint(prepare(recipe(**settings, color=color), photo), rest.append, after=end)
+        assert torch.equal(again.pixels, whole.pixels)
+        assert [step.done for step in rest] == list(range(end.done + 1, end.total + 1))
+
+
+@pytest.mark.usefixtures("decoders")
+def test_methods_without_scales_begin_anew(photo: torch.Tensor, tiny: None) -> None:
+    given = {"x": Picture(photo)}
+    settings = {"method": "adain", "encoder": "tiny", "styles": ("x",), "iterations": None}
+    job = prepare(recipe(**settings), photo, given)
+    end = Step(1, 1, torch.rand(1, 3, 8, 8), scale_done=True)
+    assert torch.equal(paint(job, after=end).pixels, paint(job).pixels)
 
 
 def test_own_size_is_the_default(photo: torch.Tensor) -> None:
@@ -272,3 +297,68 @@ def test_style_of_another_encoder_is_refused(photo: torch.Tensor) -> None:
     other = Style("vgg19", {}, "mine")
     with pytest.raises(BadInput, match="styles make PICTURE --encoder compact"):
         prepare(recipe(styles=("mine",)), photo, {"mine": other})
+
+
+# --- going on from a picture ---
+
+
+def going_on(photo: torch.Tensor, begun: torch.Tensor, **settings: object) -> list[Step]:
+    told = recipe(method="gatys", init="begun.png", precision="fp32", **settings)
+    steps: list[Step] = []
+    paint(prepare(told, photo, {"begun.png": Picture(begun)}), steps.append)
+    return steps
+
+
+def test_a_larger_picture_goes_on_from_a_smaller_one(photo: torch.Tensor) -> None:
+    """As a run at the larger size would have from there: that is what the same look means."""
+    settings: dict[str, object] = {"size": 512, "iterations": 6}
+    whole: list[Step] = []
+    paint(
+        prepare(recipe(method="gatys", precision="fp32", **settings), photo),
+        whole.append,
+    )
+    ends = [step for step in whole if step.scale_done]
+    assert [max(step.image.shape[-2:]) for step in ends] == [256, 512]
+    steps = going_on(photo, ends[0].image, **settings)
+    assert torch.equal(steps[-1].image, ends[1].image)
+    eight_bits = (ends[0].image * 255).round() / 255
+    near = going_on(photo, eight_bits, **settings)[-1].image
+    assert (near - ends[1].image).abs().mean() < 0.01
+
+
+def test_what_is_painted_already_is_not_in_the_estimate(photo: torch.Tensor) -> None:
+    told = {"method": "gatys", "size": 512, "iterations": None}
+    begun = {"begun.png": Picture(torch.rand(1, 3, 256, 213))}
+    whole = prepare(recipe(**told), photo)
+    rest = prepare(recipe(**told, init="begun.png"), photo, begun)
+    passes = [job.stylizer.cost(512, 427).megapixels for job in (whole, rest)]
+    assert passes[1] == pytest.approx(passes[0] * 100 / 150, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [(48, 40), (480, 400), (481, 399), (24, 20), (5, 4), (490, 400)])
+def test_the_shape_of_the_photo_is_wanted(photo: torch.Tensor, size: tuple[int, int]) -> None:
+    steps = going_on(photo, torch.rand(1, 3, *size))
+    assert steps[-1].image.shape == photo.shape
+
+
+@pytest.mark.parametrize("size", [(40, 48), (48, 48), (500, 400), (1, 40)])
+def test_another_shape_is_an_error(photo: torch.Tensor, size: tuple[int, int]) -> None:
+    with pytest.raises(BadInput, match=f"{size[1]} x {size[0]} px, another shape.* 40 x 48"):
+        going_on(photo, torch.rand(1, 3, *size))
+
+
+def test_a_picture_that_cannot_be_read(photo: torch.Tensor, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing")
+    for path in (broken, tmp_path / "none.png"):
+        with pytest.raises(BadPicture, match=path.name):
+            prepare(recipe(init=str(path)), photo)
+    given = {"a.png": read_style("starry-night")}
+    with pytest.raises(BadInput, match=r"a\.png is a style"):
+        prepare(recipe(init="a.png"), photo, given)
+
+
+def test_many_photos_do_not_go_on_from_one_picture(photo: torch.Tensor) -> None:
+    painter = Painter(recipe(init="a.png"))
+    with pytest.raises(BadInput, match=r"a\.png.* single photo"):
+        painter.paint([painter.job(photo)])

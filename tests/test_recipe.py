@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from impasto.config import validate
 from impasto.errors import BadInput, UnknownName
-from impasto.recipe import MaskShare, Recipe, StyleShare
+from impasto.recipe import STARTS, MaskShare, Recipe, StyleShare
 
 
 @pytest.mark.parametrize(
@@ -211,3 +211,27 @@ def test_weights_that_cancel(styles: list[str]) -> None:
     """The mean would divide by zero, after everything was loaded."""
     with pytest.raises(BadInput, match="sum to zero: raise one of them"):
         validate(Recipe, {"styles": styles})
+
+
+# --- what it starts from ---
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_starts_by_name(name: str) -> None:
+    assert validate(Recipe, {"init": name}).begun is None
+
+
+@pytest.mark.parametrize("name", ["a.png", "b/c.jpg", "auto.png", "C:\\x.webp"])
+def test_all_else_is_a_picture(name: str) -> None:
+    assert validate(Recipe, {"init": name}).begun == name
+
+
+@pytest.mark.parametrize("name", ["nois", "", "a/b"])
+def test_a_start_that_is_neither(name: str) -> None:
+    with pytest.raises(UnknownName, match=r"init .*Choose from: auto, content, noise"):
+        validate(Recipe, {"init": name})
+
+
+def test_a_picture_to_go_on_from_is_embedded_without_folders() -> None:
+    assert json.loads(Recipe(init="/secret/a.png").embedded())["init"] == "a.png"
+    assert json.loads(Recipe(init="noise").embedded())["init"] == "noise"

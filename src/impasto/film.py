@@ -12,12 +12,23 @@ from impasto.flow import Map, Stabiliser
 from impasto.media import image as media
 from impasto.media.video.frames import Film, Span, required
 from impasto.media.video.join import assemble
-from impasto.media.video.parts import CODECS, Coding, Encoder, Parts
+from impasto.media.video.parts import Coding, Encoder, Parts
 from impasto.media.video.source import check_film_target, open_film, read_frames
 from impasto.overlap import Behind, ahead
 from impasto.pipeline import Job, prepare
 from impasto.recipe import Recipe
-from impasto.shots import FramePainter, Shot, as_tensor, batched, integers, shots
+from impasto.shots import (
+    FramePainter,
+    Shot,
+    as_tensor,
+    batched,
+    blended,
+    check_recipe,
+    coded,
+    integers,
+    seconds_each,
+    shots,
+)
 
 STABLE = 0.3
 """44 % of the warping error gone, at 7 % more style_error (docs/films.md)."""
@@ -59,6 +70,7 @@ def paint_film(
     required("cv2")
     span = span or Span()
     _check(stable, span)
+    check_recipe(recipe)
     film = open_film(Path(recipe.photo))
     check_film_target(target, film)
     first = next(iter(read_frames(film, span, _quiet)), None)
@@ -66,22 +78,12 @@ def paint_film(
         raise BadInput(f"No frame of {film.path} lies between --from and --to.")
     job = prepare(recipe, as_tensor(first.pixels))
     coding = coded(film, job, target)
-    _announce(job, film, span, coding, on_event)
+    _announce(job, film, span, coding, seconds_each(job, stable), on_event)
     parts = Parts(target.with_name(f".{target.name}.parts"), _work(job, film, stable, span, target))
     try:
         return _Production(job, film, span, coding, parts, target, on_event).run(stable, preview)
     finally:
         parts.release()
-
-
-def coded(film: Film, job: Job, target: Path) -> Coding:
-    """How the painted frames are encoded; of a size that was asked for, an odd row is cut off."""
-    height, width = job.photo.shape[-2:]
-    suffix = target.suffix.lower()
-    if suffix in CODECS and (height, width) != (film.height, film.width):
-        height, width = max(2, height - height % 2), max(2, width - width % 2)
-    colours, deep = film.colours.painted, film.deep and suffix in CODECS
-    return Coding(suffix, width, height, film.time_base, colours, deep, film.aspect)
 
 
 class _Production:
@@ -107,10 +109,11 @@ class _Production:
         after = finished[-1].times[-1][0] if finished else None
         if before:
             self._notice(f"Going on after {before} frames that are finished.")
-        writer = _Writer(self.parts, self.coding, stable, finished[-1].last() if finished else None)
-        interrupted = False
+        last = finished[-1].last() if finished else None
+        writer = _Writer(self.parts, self.coding, blended(self.job, stable), last)
+        painter, interrupted = FramePainter(self.job, last), False
         try:
-            self._paint(writer, stable, after, before, preview)
+            self._paint(painter, writer, stable, after, before, preview)
         except KeyboardInterrupt:
             interrupted = True
         with undisturbed():
@@ -122,16 +125,22 @@ class _Production:
         return done
 
     def _paint(
-        self, writer: "_Writer", stable: float, after: int | None, before: int, preview: bool
+        self,
+        painter: FramePainter,
+        writer: "_Writer",
+        stable: float,
+        after: int | None,
+        before: int,
+        preview: bool,
     ) -> None:
-        painter, start, done = FramePainter(self.job), time.perf_counter(), before
+        start, done = time.perf_counter(), before
         # Once more the last finished frame: the motion to the next one begins there.
         frames = read_frames(
             self.film, self.span, self._notice, None if after is None else after - 1
         )
         with closing(ahead(shots(frames, stable, after), DEPTH)) as ready:
             for batch in batched(ready, painter.batch):
-                paintings = painter([shot.frame.pixels for shot in batch])
+                paintings = painter([shot.frame.pixels for shot in batch], batch[0].motion)
                 if preview and done == before:
                     self._preview(paintings[0])
                 for shot, painted in zip(batch, paintings, strict=True):
@@ -237,7 +246,9 @@ def _check(stable: float, span: Span) -> None:
         raise BadInput(f"--to is {span.stop:g} s, which is not after --from, {start:g} s.")
 
 
-def _announce(job: Job, film: Film, span: Span, coding: Coding, on_event: OnEvent) -> None:
+def _announce(
+    job: Job, film: Film, span: Span, coding: Coding, seconds: float, on_event: OnEvent
+) -> None:
     count = expected(film, span)
     on_event(
         {
@@ -245,7 +256,7 @@ def _announce(job: Job, film: Film, span: Span, coding: Coding, on_event: OnEven
             "method": job.recipe.method,
             "size": [coding.width, coding.height],
             "frames": count,
-            "seconds": round(job.estimate.seconds * (count or 1), 1),
+            "seconds": round(seconds * (count or 1), 1),
             "peak_mb": round(job.estimate.peak_mb),
         }
     )

@@ -176,10 +176,9 @@ class Stabiliser:
 
     def __call__(self, painted: Map, found: Motion | None) -> Map:
         """The painting of the next frame.  found: None after a cut, which begins anew"""
-        if self.stable > 0:
-            if found is not None and self.last is not None:
-                painted = held(painted, self.last, found, self.stable)
-            self.last = painted
+        if self.stable > 0 and found is not None and self.last is not None:
+            painted = held(painted, self.last, found, self.stable)
+        self.last = painted
         return painted
 
 

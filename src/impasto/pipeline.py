@@ -12,16 +12,16 @@ from impasto.auto import AUTO, choose
 from impasto.codes import Region, blend, coverage
 from impasto.errors import BadInput
 from impasto.estimate import Estimate, Pace, estimate, fitting, pace, peak_mb
-from impasto.large import stylized
+from impasto.large import LARGE, SIDE, fitted, matched, mixed, sized, stylized, upsampled
 from impasto.losses import style_error
 from impasto.media import color
 from impasto.media import image as media
-from impasto.media.guided import guided_upsample
+from impasto.media.levels import floats
 from impasto.networks.encoders import Encoder, load_encoder
 from impasto.recipe import Recipe
 from impasto.regions import Part, divided
 from impasto.runtime import Runtime, runtime
-from impasto.sources import Source, read_styles
+from impasto.sources import Source, read_begun, read_styles
 from impasto.style import Style
 from impasto.stylizer import OnStep, Step, Stylizer
 from impasto.tiling import encode
@@ -38,7 +38,7 @@ class Job:
 
     recipe: Recipe
     photo: Tensor
-    """At the size of the result."""
+    """At the size of the result; of many megapixels in integers, see ``large``."""
     canvas: Tensor
     """The photo at the size at which it is painted."""
     stylizer: Stylizer
@@ -64,7 +64,7 @@ class Result:
     """A painted picture and what it took."""
 
     pixels: Tensor
-    """(1, 3, H, W), sRGB in [0, 1]"""
+    """(1, 3, H, W), sRGB in [0, 1]; integers where the job's photo is"""
     recipe: Recipe
     seconds: float
     interrupted: bool = False
@@ -86,8 +86,8 @@ def prepare(
 ) -> Job:
     """Load what the Recipe needs, settle size and strength, and say what it will cost.
 
-    photo: (1, 3, H, W), [0, 1]; alpha: its transparency, (1, 1, H, W)
-    given: styles and masks that are already read, by their source
+    photo: (1, 3, H, W), [0, 1] or integers; alpha: its transparency, (1, 1, H, W), [0, 1]
+    given: styles, masks and a picture to go on from that are already read, by their source
 
     Raises BadInput, UnknownName, BadPicture, MissingWeights, DamagedWeights.
     """
@@ -97,20 +97,23 @@ def prepare(
         raise BadInput("No style given: name one (impasto styles list) or give a picture or mask.")
     if recipe.method != AUTO:
         check_controls(recipe)
+    photo = sized(photo, (photo.shape[-2], photo.shape[-1]))
     encoder = load_encoder(recipe.encoder)
-    machine = runtime(recipe.device, recipe.precision)
+    machine = runtime(recipe.device, recipe.precision, recipe.engine)
     styles, recolor = read_styles(recipe, encoder, photo, given)
     if recipe.method == AUTO:
         stylizer = choose(recipe, [*styles.values()], encoder, machine)
         recipe = recipe.model_copy(update={"method": stylizer.name})
     else:
         stylizer = methods.get(recipe.method).create(encoder, machine, recipe)
+    if (begun := read_begun(recipe, photo, given)) is not None:
+        stylizer = stylizer.continued(begun)
     cost, notices = _cost(recipe, photo, stylizer)
     strength = stylizer.strength if recipe.strength is None else recipe.strength
     settled = recipe.model_copy(update={"size": cost.size, "strength": strength})
     height, width = media.fit(photo.shape[-1], photo.shape[-2], cost.size)
-    photo = media.resize(photo, (height, width))
-    canvas = media.scaled(photo, canvas_size(settled, max(height, width)))
+    photo = sized(photo, (height, width))
+    canvas = sized(photo, media.fit(width, height, canvas_size(settled, max(height, width))))
     parts, more = divided(recipe, styles, photo, given, alpha)
     seconds = time.perf_counter() - start
     notices = (*notices, *more)
@@ -138,8 +141,11 @@ def check_controls(recipe: Recipe) -> None:
             )
 
 
-def paint(job: Job, on_step: OnStep | None = None) -> Result:
+def paint(job: Job, on_step: OnStep | None = None, after: Step | None = None) -> Result:
     """Do the work.
+
+    after: a step of the same job that ended a scale, of a run that was stopped: what is left to do
+    is done, and the picture is the same; methods without scales begin anew
 
     Raises Interrupted, with the best picture so far, on Ctrl-C where the method works in steps;
     OutOfMemory.
@@ -157,6 +163,10 @@ def paint(job: Job, on_step: OnStep | None = None) -> Result:
         pixels = recolored(job, full_size(job, pixels))
         return Result(pixels, job.recipe, time.perf_counter() - start, interrupted)
 
+    if after is not None:
+        if job.stylizer.can.steps and after.done == after.total:
+            return result(after.image, interrupted=False)
+        job = replace(job, stylizer=job.stylizer.continued(after.image))
     try:
         return result(run(job, regions(job), job.recipe.strength, keep), interrupted=False)
     except KeyboardInterrupt as error:
@@ -190,8 +200,8 @@ def run(
 
 def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> tuple[Estimate, tuple[str, ...]]:
     """The estimate at the size asked for, else at the photo's own or the largest reasonable one."""
-    own = max(photo.shape[-2:])
-    cost = settled_cost(recipe, (photo.shape[-2], photo.shape[-1]), stylizer, pace(stylizer))
+    own, speed = max(photo.shape[-2:]), pace(stylizer, recipe.size)
+    cost = settled_cost(recipe, (photo.shape[-2], photo.shape[-1]), stylizer, speed)
     if cost.size == (recipe.size or own):
         return cost, ()
     text = f"{cost.size} px instead of the photo's {own} px, to stay within bounds"
@@ -211,56 +221,49 @@ def settled_cost(
 
 def full_size(job: Job, image: Tensor) -> Tensor:
     """A picture in progress, which may be of a smaller scale, at the size of the result."""
-    image = image.detach().float().cpu()
     if job.recipe.stroke_size is not None:
-        painted = media.resize(image, (job.canvas.shape[-2], job.canvas.shape[-1]))
-        return guided_upsample(painted, job.photo)
-    return media.resize(image, (job.photo.shape[-2], job.photo.shape[-1]))
+        return upsampled(fitted(image, job.canvas), job.canvas, job.photo)
+    return fitted(image, job.photo)
 
 
 def fitted_alpha(photo: media.Picture, pixels: Tensor) -> Tensor | None:
-    """The photo's transparency at the size of the result.  ->  (1, 1, H, W) or None"""
-    if photo.alpha is None:
+    """The photo's transparency at the size of the result.  ->  (1, 1, H, W) or None
+
+    Floats; integers where it is large and ``pixels`` are.
+    """
+    if photo.opacity is None:
         return None
-    return media.resize(photo.alpha, (pixels.shape[-2], pixels.shape[-1]))
+    opacity = floats(photo.opacity) if pixels.is_floating_point() else photo.opacity
+    return sized(opacity, (pixels.shape[-2], pixels.shape[-1]))
 
 
 def recolored(job: Job, pixels: Tensor) -> Tensor:
     """The colour mode of the Recipe, applied to what was painted; the rest is the photo itself."""
     share = coverage([Region({}, part.mask) for part in job.parts], job.photo)
     if job.recipe.color == "luma":
-        pixels = color.luma(pixels, job.photo)
+        pixels = mixed(color.luma, pixels, job.photo)
     elif job.recolor:
-        pixels = _matched(pixels, job.photo, share)
-    return pixels if isinstance(share, float) else torch.where(share > 0, pixels, job.photo)
-
-
-def _matched(pixels: Tensor, photo: Tensor, share: Tensor | float) -> Tensor:
-    """What was painted, in the colours of what it was painted on; soft edges less of it."""
+        pixels = matched(pixels, job.photo, share)
     if isinstance(share, float):
-        return color.match(pixels, photo)
-    inside = (share > 0).expand_as(pixels)
-    own, aim = (image[inside].view(1, 3, 1, -1) for image in (pixels, photo))
-    matched = pixels.clone()
-    matched[inside] = color.match(own, aim).flatten()
-    return pixels.lerp(matched, share)
+        return pixels
+    return mixed(lambda a, b, m: torch.where(m > 0, a, b), pixels, job.photo, share)
 
 
-def figures(job: Job, result: Result) -> dict[str, object]:
-    """What a table or a line of JSON shows of a result.
+def figures(job: Job, result: Result, errors: bool = True) -> dict[str, object]:
+    """What a table or a line of JSON shows of a result; without ``errors`` nothing is measured.
 
     style_error (sum over five taps) and content_error (relu4_1) are as the job's encoder sees them;
     of several parts, style_error is the mean by their areas.
     """
-    style, content = measure(job, result.pixels)
+    found = measure(job, result.pixels) if errors else ()
+    names = ("style_error", "content_error")
     return {
         "method": job.recipe.method,
         "size": [result.pixels.shape[-1], result.pixels.shape[-2]],
         "seconds": round(result.seconds, 2),
         "load_seconds": round(job.load_seconds, 2),
         "peak_mb": round(peak_mb()),
-        "style_error": round(style, 4),
-        "content_error": round(content, 4),
+        **{name: round(error, 4) for name, error in zip(names, found, strict=False)},
         "interrupted": result.interrupted,
     }
 
@@ -272,7 +275,8 @@ def measure(job: Job, pixels: Tensor) -> tuple[float, float]:
     pixels: (1, 3, H, W), the size of the job's photo
     """
     image, seen_by = Raster(pixels), (job.encoder, job.runtime)
-    side = job.estimate.side or max(pixels.shape[-2:])
+    tiled = job.estimate.side is not None or pixels[0, 0].numel() > LARGE
+    side = SIDE if tiled else max(pixels.shape[-2:])
     size = max(pixels.shape[-2:]) * job.recipe.style_scale
     error = areas = 0.0
     for part in job.parts:

@@ -7,12 +7,31 @@ so a result can be opened again with all its settings, and made again bit for bi
 import math
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 ColorMode = Literal["style", "luma", "match"]
 Quality = Literal["draft", "normal", "best"]
+
+Start = Literal["auto", "content", "noise", "adain", "wct"]
+
+STARTS: tuple[str, ...] = get_args(Start)
+"""What an optimisation starts from by name; anything else is a picture."""
+
+OF_THE_LOOK = ("styles", "masks", "feather", "style_scale", "color", "encoder")
+"""Settings that make up the look of a picture, whatever the method."""
+
+OF_ONE_RUN = ("photo", "size", "init", "iterations", "device", "precision")
+"""Settings that say nothing about the look."""
 
 
 class StyleShare(BaseModel):
@@ -75,6 +94,13 @@ def _numbers(value: object) -> object:
     return tuple(value.split(",")) if isinstance(value, str) else value
 
 
+def _known(start: str) -> str:
+    """A name of ``STARTS`` or of a file; what has no suffix is taken for a name misspelt."""
+    if start in STARTS or PurePath(start).suffix:
+        return start
+    raise PydanticCustomError("literal_error", "neither a start nor a picture")
+
+
 def _base(source: str) -> str:
     """The last part of a path, as text that can be encoded."""
     return PurePath(source).name.encode("utf-8", "replace").decode("utf-8") if source else source
@@ -115,8 +141,12 @@ class Recipe(BaseModel):
         Field(ge=0, le=20, description="How soft edges of masks are, % of the long side."),
     ] = 1.0
     init: Annotated[
-        Literal["auto", "content", "noise", "adain", "wct"],
-        Field(description="What the optimisation starts from; auto: adain, or else the photo."),
+        Start | str,
+        AfterValidator(_known),
+        Field(
+            description="What the optimisation starts from: auto (adain, or else the photo), "
+            "content, noise, adain, wct; or a finished picture, to go on from it."
+        ),
     ] = "auto"
     color: Annotated[
         ColorMode,
@@ -128,6 +158,10 @@ class Recipe(BaseModel):
     ] = "auto"
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], Field(description="Precision of the convolutions.")
+    ] = "auto"
+    engine: Annotated[
+        Literal["auto", "torch", "compile", "openvino"],
+        Field(description="What runs networks that paint in one pass; auto: the soonest."),
     ] = "auto"
     encoder: Annotated[str, Field(description="Network to look through.")] = "compact"
     iterations: Annotated[
@@ -162,8 +196,21 @@ class Recipe(BaseModel):
             m.model_copy(update={"mask": _base(m.mask), "style": _base(m.style)})
             for m in self.masks
         )
-        names = {"photo": _base(self.photo), "styles": styles, "masks": masks}
+        names: dict[str, object] = {"photo": _base(self.photo), "styles": styles, "masks": masks}
+        names["init"] = _base(self.init)
         return self.model_copy(update=names).model_dump_json()
+
+    @property
+    def begun(self) -> str | None:
+        """The picture that it goes on from, if there is one."""
+        return None if self.init in STARTS else self.init
+
+    def look(self) -> dict[str, object]:
+        """The settings with which another run of gatys goes on from the picture it made."""
+        every = self.model_dump(exclude=set(OF_ONE_RUN))
+        if self.method == "gatys":
+            return every
+        return {name: every[name] for name in OF_THE_LOOK} | {"method": "gatys"}
 
     @field_validator("styles", mode="before")
     @classmethod

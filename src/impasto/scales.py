@@ -4,6 +4,10 @@ import math
 from dataclasses import dataclass
 from itertools import accumulate
 
+from torch import Tensor
+
+from impasto.media.image import resize
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -15,6 +19,8 @@ class Scales:
     """Each scale is about so many times the one before."""
     steps: tuple[int, ...] = (200, 100, 60)
     """Steps at the first, second, ... scale; later ones take the last number."""
+    again: float = 0.4
+    """Share of its steps that the last scale takes of a picture that has been through it."""
     iterations: int | None = None
     """Steps in all, shared out in the same proportions; None: as ``steps`` says."""
 
@@ -30,6 +36,41 @@ def pyramid(long_side: int, config: Scales) -> list[tuple[int, int]]:
     if config.iterations is not None:
         steps = _shared_out(config.iterations, steps)
     return list(zip(sizes, steps, strict=True))
+
+
+def ahead(
+    long_side: int, config: Scales, begun: Tensor | None
+) -> tuple[list[tuple[int, int]], int, int]:
+    """The part of a ``pyramid`` that is to be climbed; the steps below it, and in all.
+
+    begun: (B, 3, h, w), what is painted already: it has reached all scales of its size. If that is
+    the last one, too, it goes through it once more, with the share ``again`` of its steps.
+    """
+    scales = every = pyramid(long_side, config)
+    if begun is not None:
+        size, steps = every[-1]
+        scales = [scale for scale in every if scale[0] > max(begun.shape[-2:])]
+        scales = scales or [(size, math.ceil(config.again * steps))]
+    total = sum(steps for _, steps in every)
+    return scales, total - sum(steps for _, steps in scales), total
+
+
+def whole_passes(long_side: int, config: Scales, begun: Tensor | None) -> float:
+    """The steps that are ``ahead``, counted in passes over the whole picture."""
+    scales, _, _ = ahead(long_side, config, begun)
+    return sum(steps * (side / long_side) ** 2 for side, steps in scales)
+
+
+def enlarged(image: Tensor, own: Tensor, photo: Tensor, detail: float) -> Tensor:
+    """A painting at the size of ``photo``, with a share of the detail that it could not hold.
+
+    image, own: what was painted, and the photo of it, (B, 3, h, w); photo: (B, 3, H, W)
+    """
+    size = (photo.shape[-2], photo.shape[-1])
+    larger = resize(image, size).expand_as(photo)
+    if detail == 0:
+        return larger
+    return (larger + detail * (photo - resize(own, size))).clamp(0, 1)
 
 
 def _shared_out(total: int, shares: list[int]) -> list[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,11 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.flow import Grey, Map, Motion, grey, motion
+from impasto.errors import BadInput
+from impasto.flow import Grey, Map, Motion, at_size, grey, motion, warp
 from impasto.media import image as media
-from impasto.media.video.frames import Frame, Pixels
-from impasto.media.video.parts import Coding
+from impasto.media.video.frames import Film, Frame, Pixels
+from impasto.media.video.parts import CODECS, Coding
 from impasto.pipeline import Job, full_size, recolored, regions, run
+from impasto.recipe import Recipe
+from impasto.stylizer import Stylizer
 
 T = TypeVar("T")
 
@@ -54,16 +58,30 @@ def batched(items: Iterable[T], count: int) -> Iterator[list[T]]:
         yield batch
 
 
-class FramePainter:
-    """Paints any number of frames by one Job: one size, one code."""
+def check_recipe(recipe: Recipe) -> None:
+    """Raise BadInput for a Recipe that goes on from a picture: each frame does from the last."""
+    if recipe.begun is not None:
+        text = "a picture to go on from is for a photo; frames go on from one another"
+        raise BadInput(f"--init {recipe.begun}: {text}. Leave it out.")
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+
+class FramePainter:
+    """Paints any number of frames by one Job: one size, one code.
+
+    What works in steps goes on from the last painting, moved along with the film (Ruder et al.
+    2016, arXiv:1604.08610, section 4.1), and anew after a cut.
+    """
+
+    def __init__(self, job: Job, last: Map | None = None) -> None:
+        """``last``: the painting of the frame before the first, (h, w, 3), where there is one."""
+        self.job, self.last = job, last
         self.regions = regions(job)
         self.batch = batch_size(job)
 
-    def __call__(self, frames: Sequence[Pixels]) -> list[Map]:
+    def __call__(self, frames: Sequence[Pixels], found: Motion | None = None) -> list[Map]:
         """The frames painted.  (H, W, 3), integers  ->  (h, w, 3), float32, [0, 1]
+
+        found: how the first frame came out of the last one that was painted; None after a cut
 
         Raises OutOfMemory.
         """
@@ -71,12 +89,38 @@ class FramePainter:
         size, small = job.photo.shape[-2:], job.canvas.shape[-2:]
         photos = media.resize(torch.cat([as_tensor(x) for x in frames]), (size[0], size[1]))
         canvas = media.resize(photos, (small[0], small[1]))
-        painted = run(replace(job, canvas=canvas), self.regions, job.recipe.strength)
+        job = replace(job, canvas=canvas, stylizer=self._begun(found))
+        painted = run(job, self.regions, job.recipe.strength)
+        if job.stylizer.can.steps:
+            self.last = as_array(painted[-1:])
         done = []
         for photo, pixels in zip(torch.split(photos, 1), torch.split(painted, 1), strict=True):
             one = replace(job, photo=photo, canvas=canvas[:1])
             done.append(as_array(recolored(one, full_size(one, pixels))))
         return done
+
+    def _begun(self, found: Motion | None) -> Stylizer:
+        """The method, with the last painting where it has moved to."""
+        method, last = self.job.stylizer, self.last
+        if found is None or last is None or not method.can.steps:
+            return method
+        found = at_size(found, *last.shape[:2])
+        moved = warp(last, found.flow).clip(0, 1)
+        return method.continued(as_tensor(moved), as_tensor(found.trust[..., None]))
+
+
+def blended(job: Job, stable: float) -> float:
+    """How much of the last painting is blended in: nothing where each begins from it anyway."""
+    return 0.0 if job.stylizer.can.steps else stable
+
+
+def seconds_each(job: Job, stable: float) -> float:
+    """About how long a frame takes, but for the first."""
+    method, size = job.stylizer, (job.canvas.shape[-2], job.canvas.shape[-1])
+    if stable == 0 or not method.can.steps:
+        return job.estimate.seconds
+    share = method.continued(job.canvas).cost(*size).megapixels / method.cost(*size).megapixels
+    return job.estimate.seconds * share
 
 
 def batch_size(job: Job) -> int:
@@ -92,6 +136,16 @@ def batch_size(job: Job) -> int:
         return max(1, min(BATCH, SMALL // (height * width)))
     free, _ = torch.cuda.mem_get_info(job.runtime.device)
     return max(1, min(BATCH, int(free / 2 / job.stylizer.cost(height, width).peak_bytes)))
+
+
+def coded(film: Film, job: Job, target: Path) -> Coding:
+    """How the painted frames are encoded; of a size that was asked for, an odd row is cut off."""
+    height, width = job.photo.shape[-2:]
+    suffix = target.suffix.lower()
+    if suffix in CODECS and (height, width) != (film.height, film.width):
+        height, width = max(2, height - height % 2), max(2, width - width % 2)
+    colours, deep = film.colours.painted, film.deep and suffix in CODECS
+    return Coding(suffix, width, height, film.time_base, colours, deep, film.aspect)
 
 
 def as_tensor(pixels: NDArray[Any]) -> Tensor:

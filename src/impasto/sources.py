@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from impasto.errors import BadInput
 from impasto.media import color
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder
@@ -13,6 +14,9 @@ from impasto.style import Style, check_encoder, is_style, open_style
 
 Source = media.Picture | Style
 """What a style comes from: a picture, or its moments."""
+
+ASPECT = 0.02
+"""Share by which the shape of a picture to go on from may differ from the photo's."""
 
 
 def read_styles(
@@ -39,6 +43,25 @@ def read_styles(
         styles[name] = source
     check_encoder(styles.values(), encoder.name)
     return styles, recolor
+
+
+def read_begun(recipe: Recipe, photo: Tensor, given: Mapping[str, Source]) -> Tensor | None:
+    """The picture from which the Recipe goes on, where it names one.  ->  (1, 3, h, w)
+
+    Raises BadPicture when it is none, BadInput when its shape is not that of the photo.
+    """
+    name = recipe.begun
+    if name is None:
+        return None
+    source = given[name] if name in given else media.read(name)
+    if isinstance(source, Style):
+        raise BadInput(f"--init {name} is a style: name a picture that was painted of the photo.")
+    (height, width), (own, across) = source.pixels.shape[-2:], photo.shape[-2:]
+    wanted = media.fit(across, own, max(height, width))
+    if any(abs(a - b) > max(1, ASPECT * b) for a, b in zip((height, width), wanted, strict=True)):
+        text = f"{width} x {height} px, another shape than the photo's {across} x {own}"
+        raise BadInput(f"--init {name} is {text}: name a picture that was painted of this photo.")
+    return source.pixels
 
 
 def read_style(source: str) -> Source:

@@ -15,7 +15,7 @@ from impasto.media.video.parts import Coding
 from impasto.overlap import ahead
 from impasto.pipeline import prepare
 from impasto.recipe import Recipe
-from impasto.shots import FramePainter, as_tensor, integers, shots
+from impasto.shots import FramePainter, as_tensor, blended, check_recipe, integers, shots
 
 
 def paint_stream(
@@ -34,6 +34,7 @@ def paint_stream(
     """
     if not 0 <= stable <= 1:
         raise BadInput(f"--stable is {stable:g}; it goes from 0 (frame by frame) to 1 (steady).")
+    check_recipe(recipe)
     if stable > 0:
         required("cv2")
     frames = raw_frames(source, size, on_notice)
@@ -43,12 +44,12 @@ def paint_stream(
     job = prepare(recipe, as_tensor(first.pixels))
     for text in job.notices:
         on_notice(text)
-    painter, stabiliser = FramePainter(job), Stabiliser(stable)
+    painter, stabiliser = FramePainter(job), Stabiliser(blended(job, stable))
     coding = Coding(".mp4", *size[::-1], Fraction(1), Colours())
     count = 0
     with closing(ahead(shots(_again(first, frames), stable), 1)) as ready:
         for shot in ready:
-            (painted,) = painter([shot.frame.pixels])
+            (painted,) = painter([shot.frame.pixels], shot.motion)
             pixels = integers(stabiliser(painted, shot.motion), shot.frame, coding)
             sink.write(np.ascontiguousarray(pixels).tobytes())
             sink.flush()

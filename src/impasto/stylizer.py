@@ -54,6 +54,8 @@ class Step:
     total: int
     image: Image
     losses: Mapping[str, float] = field(default_factory=dict)
+    scale_done: bool = False
+    """Whether it was the last step at that scale: ``continued`` can go on from the picture."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,15 @@ class Stylizer(nn.Module, ABC):
     def knows(cls, style: Style) -> bool:
         """Whether it can paint that style: all, unless it is one of those that learn each."""
         return True
+
+    def continued(self, image: Image, trust: Tensor | None = None) -> "Stylizer":
+        """The method that goes on from a picture already painted, (1 or B, 3, h, w).
+
+        trust: (1, 1, h, w), [0, 1]; where it is 0 the method begins anew
+
+        A method that does not work in steps has nothing to go on with: it stays as it is.
+        """
+        return self
 
     @abstractmethod
     def encode(self, style: Style, scale: float = 1.0) -> Code:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto import engines
+from impasto import openvino
 from impasto.codes import Code, Region, at, blend, inner
 from impasto.errors import MissingWeights
 from impasto.methods.adain import FINISH, TAP, Adain
@@ -146,13 +146,17 @@ def test_a_full_mask_or_nearly_full_strength_is_the_same_network(
     torch.testing.assert_close(paint(unfinished, photo, style, 1 - 1e-6), whole, atol=1e-4, rtol=0)
 
 
-@pytest.mark.skipif(not engines.find_spec("openvino"), reason="no OpenVINO")
+@pytest.mark.skipif(not openvino.there(), reason="no OpenVINO")
 @pytest.mark.parametrize("size", [(64, 80), (75, 101)])
 def test_compiled_it_is_the_same_network(
-    method: Adain, style: Style, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    method: Adain,
+    style: Style,
+    size: tuple[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Odd sizes too, where features are cut on every level."""
-    monkeypatch.delenv("IMPASTO_ENGINE", raising=False)
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
     photo = torch.rand(1, 3, *size)
     compiled = Adain(method.encoder, method.decoders, method.runtime)
     compiled.engine.worth = 0

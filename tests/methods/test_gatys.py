@@ -21,13 +21,13 @@ from impasto.methods.gatys import (
     Gatys,
     Targets,
     odds,
-    pyramid,
     texture,
 )
 from impasto.moments import Moments, gram
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
+from impasto.scales import pyramid
 from impasto.style import SIZES, Style
 from impasto.stylizer import Cost, OnStep, Step, Stylizer
 
@@ -337,6 +337,7 @@ def test_every_step_is_reported(gatys: Gatys, photo: Tensor, style: Style) -> No
     painted = gatys.stylize(photo, gatys.encode(style), 0.5, steps.append)
     assert [step.done for step in steps] == list(range(1, 27))
     assert {step.total for step in steps} == {26}
+    assert [step.done for step in steps if step.scale_done] == [12, 20, 26]
     sizes = [tuple(step.image.shape[-2:]) for step in steps]
     assert sizes == [(16, 13)] * 12 + [(28, 23)] * 8 + [(48, 40)] * 6
     assert torch.equal(steps[-1].image, painted)
@@ -382,6 +383,80 @@ def test_no_content_layer_means_no_content_loss(
     free = Gatys(encoder, machine, replace(QUICK, content={}))
     free.stylize(photo, free.encode(style), 0.5, steps.append)
     assert not any(name.startswith("content") for name in steps[0].losses)
+
+
+# --- going on ---
+
+
+@pytest.mark.parametrize("init", ["content", "noise"])
+def test_after_a_scale_the_rest_is_the_same_bit_for_bit(
+    encoder: Encoder,
+    machine: Runtime,
+    photo: Tensor,
+    style: Style,
+    init: Literal["content", "noise"],
+) -> None:
+    """From numbers that were stored, whatever has been drawn from the generator since."""
+    method = Gatys(encoder, machine, replace(QUICK, init=init))
+    steps: list[Step] = []
+    whole = method.stylize(photo, method.encode(style), 0.5, steps.append)
+    for last in (12, 20):
+        stored = torch.from_numpy(steps[last - 1].image.numpy().copy(order="C"))
+        rest: list[Step] = []
+        again = method.continued(stored).stylize(photo, method.encode(style), 0.5, rest.append)
+        assert torch.equal(again, whole)
+        assert [step.done for step in rest] == list(range(last + 1, 27))
+        assert [step.losses for step in rest] == [step.losses for step in steps[last:]]
+
+
+@pytest.mark.parametrize(("size", "first"), [(10, 16), (16, 28), (27, 28), (28, 48), (47, 48)])
+def test_it_goes_on_above_the_size_of_a_picture(
+    gatys: Gatys, photo: Tensor, style: Style, size: int, first: int
+) -> None:
+    steps: list[Step] = []
+    begun = torch.rand(1, 3, size, size)
+    gatys.continued(begun).stylize(photo, gatys.encode(style), 0.5, steps.append)
+    assert max(steps[0].image.shape[-2:]) == first
+    assert (steps[-1].done, steps[-1].total) == (26, 26)
+
+
+@pytest.mark.parametrize("size", [(48, 40), (96, 80)])
+def test_a_picture_as_large_goes_through_the_last_scale_once_more(
+    gatys: Gatys, photo: Tensor, style: Style, size: tuple[int, int]
+) -> None:
+    """A part of its steps; a batch begins with the same picture."""
+    steps: list[Step] = []
+    again = gatys.continued(torch.rand(1, 3, *size))
+    painted = again.stylize(torch.cat([photo, photo]), gatys.encode(style), 0.5, steps.append)
+    assert [step.done for step in steps] == [24, 25, 26]
+    assert painted.shape == (2, 3, 48, 40)
+
+
+def test_what_is_painted_is_treated_gently(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    """Three steps of Adam, each a quarter as long as usual; nothing of the photo comes into it."""
+    begun = torch.rand_like(photo)
+    painted = gatys.continued(begun).stylize(photo, gatys.encode(style))
+    assert 1e-3 < (painted - begun).abs().max() < 3.3 * 0.02 / 4
+
+
+def test_where_nothing_is_trusted_it_begins_anew(gatys: Gatys, photo: Tensor, style: Style) -> None:
+    code, begun = gatys.encode(style), torch.rand_like(photo)
+    right = torch.zeros(1, 1, 48, 40)
+    right[..., 20:] = 1
+    mixed = gatys.continued(begun, right).stylize(photo, code)
+    beside = gatys.continued(torch.cat([photo[..., :20], begun[..., 20:]], 3)).stylize(photo, code)
+    assert torch.equal(mixed, beside)
+    nowhere = gatys.continued(begun, torch.zeros(1, 1, 24, 20)).stylize(photo, code)
+    assert torch.equal(nowhere, gatys.continued(photo.clone()).stylize(photo, code))
+
+
+def test_what_is_done_costs_nothing(gatys: Gatys) -> None:
+    whole, half, again = (
+        method.cost(48, 48).megapixels * 1e6 / 48**2
+        for method in (gatys, *(gatys.continued(torch.rand(1, 3, s, s)) for s in (28, 48)))
+    )
+    assert (half, again) == (6, 3)
+    assert whole == pytest.approx(6 + 8 * (28 / 48) ** 2 + 12 / 9)
 
 
 # --- pieces ---

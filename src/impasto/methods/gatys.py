@@ -14,27 +14,27 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from impasto import methods
-from impasto.codes import Code, Region, at, coverage, inner
-from impasto.errors import MissingWeights
+from impasto.codes import Code, Region, coverage, inner
+from impasto.errors import BadInput, MissingWeights
 from impasto.losses import content_error, gram_error, total_variation
 from impasto.media.image import fit, resize
 from impasto.moments import gram, moments
 from impasto.networks.encoders import TAPS, Encoder
-from impasto.recipe import Recipe
+from impasto.recipe import STARTS, Recipe
 from impasto.runtime import Runtime
-from impasto.scales import Scales, pyramid
+from impasto.scales import Scales, ahead, enlarged, whole_passes
 from impasto.style import SIZES, Style
 from impasto.stylizer import Can, Cost, Image, OnStep, Step, Stylizer
 from impasto.tiling import encode
 from impasto.tiling.geometry import ROOM, Box, tile_side
 from impasto.tiling.gradient import Look, Objective, Targets, measured
+from impasto.tiling.looks import look_of
 from impasto.tiling.raster import Raster
 from impasto.tiling.walk import Walk
 
@@ -47,6 +47,8 @@ class Config(Scales):
     """Settings of the optimisation; weights are of relative losses."""
 
     lr: float = 0.02
+    gentle: float = 0.25
+    """Share of ``lr`` for a picture that has been through the last scale already."""
     keep: float = 0.95
     """Decay of the average of iterates."""
     content: Mapping[str, float] = field(default_factory=lambda: {"relu3_1": 0.5, "relu4_1": 0.5})
@@ -54,7 +56,7 @@ class Config(Scales):
     variation: float = 1.0
     detail: float = 0.5
     """How much of the photo's own detail a larger scale starts with."""
-    init: Literal["auto", "content", "noise", "adain", "wct"] = "auto"
+    init: str = "auto"
     optimizer: Literal["adam", "lbfgs"] = "adam"
 
 
@@ -82,9 +84,11 @@ class Gatys(Stylizer):
         runtime: Runtime,
         config: Config | None = None,
         start: Stylizer | None = None,
+        begun: Image | None = None,
+        trust: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.start = start
+        self.start, self.begun, self.trust = start, begun, trust
         self.runtime = runtime
         self.config = config or Config()
         self.encoder = runtime.place(encoder).requires_grad_(False).eval()
@@ -98,6 +102,10 @@ class Gatys(Stylizer):
             with suppress(MissingWeights) if recipe.init == "auto" else nullcontext():
                 start = methods.get(name).create(encoder, machine, recipe)
         return cls(encoder, machine, replace(config, iterations=recipe.iterations), start)
+
+    def continued(self, image: Image, trust: Tensor | None = None) -> "Gatys":
+        """The method that goes on above the scale of that picture, as if it had painted it."""
+        return Gatys(self.encoder, self.runtime, self.config, self.start, image, trust)
 
     def encode(self, style: Style, scale: float = 1.0) -> Code:
         """Gram matrices by the long side of the canvas they are for: ``{"512/relu1_1": ...}``.
@@ -125,19 +133,19 @@ class Gatys(Stylizer):
         side: of the tiles that scales larger than one go through, pixels
         """
         height, width = content.shape[-2:]
-        scales = pyramid(max(height, width), self.config)
-        total, done, image, before = sum(steps for _, steps in scales), 0, content, content
+        scales, done, total = ahead(max(height, width), self.config, self.begun)
+        image = content if self.begun is None else self.begun
         for long_side, steps in scales:
             photo = self.runtime.tensor(resize(content, fit(width, height, long_side)))
-            grown = self._grow(image, before, photo)
-            start = grown if done else self._begin(photo, regions, strength)
+            start = self._start(image, content, photo, regions, strength)
+            again = image is self.begun and max(image.shape[-2:]) >= long_side
             fits = side is None or photo[0, 0].numel() <= side**2
-            tile = None if fits else side
+            tile, end = None if fits else side, done + steps
             targets = self._targets(photo, regions, strength, tile)
-            for painted, losses in self._optimise(start, targets, steps, tile):
+            lr = self.config.lr * (self.config.gentle if again else 1)
+            for painted, losses in self._optimise(start, targets, steps, tile, lr):
                 image, done = painted, done + 1
-                on_step(Step(done, total, image, losses))
-            before = photo
+                on_step(Step(done, total, image, losses, scale_done=done == end))
         return image.to(content.device)
 
     def paint_tiles(
@@ -162,11 +170,8 @@ class Gatys(Stylizer):
 
     def cost(self, height: int, width: int) -> Cost:
         """All steps at all scales; memory is that of the last."""
-        long_side, area = max(height, width), height * width / 1e6
-        passes = sum(
-            steps * (side / long_side) ** 2 for side, steps in pyramid(long_side, self.config)
-        )
-        return Cost(passes * area, area * 1e6 * self.encoder.bytes_per_pixel(self.runtime.bf16))
+        area, passes = height * width, whole_passes(max(height, width), self.config, self.begun)
+        return Cost(passes * area / 1e6, area * self.encoder.bytes_per_pixel(self.runtime.bf16))
 
     def rehearse(self, image: Image) -> Callable[[], object]:
         """One step of the optimisation of that picture."""
@@ -174,26 +179,38 @@ class Gatys(Stylizer):
         with torch.no_grad(), self.runtime.autocast():
             features = self.encoder(photo, {*TAPS, *self.config.content})
         content = {tap: features[tap] for tap in self.config.content}
-        look = Look({tap: gram(features[tap]) for tap in TAPS}, 1.0)
-        return partial(next, self._optimise(photo, Targets(content, (look,), photo), sys.maxsize))
+        wanted = Look({tap: gram(features[tap]) for tap in TAPS}, 1.0)
+        return self._optimise(photo, Targets(content, (wanted,), photo), sys.maxsize).__next__
+
+    def _start(
+        self,
+        image: Image,
+        content: Image,
+        photo: Image,
+        regions: Sequence[Region],
+        strength: float,
+    ) -> Image:
+        """What a scale starts from: what is painted already, where there is such."""
+        if self.begun is None and image is content:
+            return self._begin(photo, regions, strength)
+        own = self.runtime.tensor(resize(content, (image.shape[-2], image.shape[-1])))
+        detail = 0.0 if self.config.init == "noise" else self.config.detail
+        grown = enlarged(self.runtime.tensor(image), own, photo, detail)
+        if self.trust is None or image is not self.begun:
+            return grown
+        trust = resize(self.trust, (photo.shape[-2], photo.shape[-1])).to(photo)
+        return self._begin(photo, regions, strength).lerp(grown, trust)
 
     def _begin(self, photo: Image, regions: Sequence[Region], strength: float) -> Image:
         """What the first scale starts from."""
+        if self.config.init not in STARTS:
+            raise BadInput(f"--init {self.config.init}: a picture is for a single photo only.")
         if self.config.init == "noise":
             return torch.rand_like(photo)
         if self.start is None:
             return photo
         own = [Region(inner(region.code, "start"), region.mask) for region in regions]
         return self.start.stylize(photo, own, min(1.0, 2 * strength))
-
-    def _grow(self, image: Image, before: Image, photo: Image) -> Image:
-        """The picture at the size of ``photo``, with the part of its detail that was lost."""
-        size = (photo.shape[-2], photo.shape[-1])
-        larger = self.runtime.tensor(resize(image, size))
-        if self.config.init != "noise":
-            lost = photo - resize(before.to(photo), size)
-            larger = (larger + self.config.detail * lost).clamp(0, 1)
-        return larger
 
     @torch.no_grad()
     def _targets(
@@ -205,7 +222,7 @@ class Gatys(Stylizer):
                 content = self.encoder(photo, self.config.content)
         else:
             content = encode.features(*seen, tuple(self.config.content), side, Walk())
-        looks = tuple(_look(region, self.encoder, photo, odds(strength)) for region in regions)
+        looks = tuple(look_of(region, self.encoder, photo, odds(strength)) for region in regions)
         return Targets(content, looks, photo, 1 - coverage(regions, photo))
 
     def _loss(self, image: Image, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
@@ -228,7 +245,7 @@ class Gatys(Stylizer):
         return loss.sum(), errors
 
     def _optimise(
-        self, image: Image, targets: Targets, steps: int, side: int | None = None
+        self, image: Image, targets: Targets, steps: int, side: int | None = None, lr: float = 0.02
     ) -> Iterator[tuple[Image, dict[str, float]]]:
         """Picture and losses after every step; what is shown is the average of the iterates."""
         # L-BFGS flattens its parameters, which needs them contiguous.
@@ -240,7 +257,7 @@ class Gatys(Stylizer):
         if lbfgs:
             optimiser = torch.optim.LBFGS([image], lr=1.0, max_iter=1, history_size=20)
         else:
-            optimiser = torch.optim.Adam([image], lr=self.config.lr, betas=(0.9, 0.99))
+            optimiser = torch.optim.Adam([image], lr=lr, betas=(0.9, 0.99))
         losses: dict[str, Tensor] = {}
         weights = self.config.style, self.config.content, self.config.variation
         objective = Objective(self.encoder, self.runtime, targets, *weights)
@@ -270,18 +287,6 @@ class Gatys(Stylizer):
 def odds(strength: float) -> float:
     """The factor of the style's weight: 0 at 0, 1 at one half, about 1,000 at 1."""
     return (min(strength, 0.97) / (1 - min(strength, 0.97))) ** 2
-
-
-def _look(region: Region, encoder: Encoder, photo: Image, weight: float) -> Look:
-    """What a region is optimised towards; it counts as much as it covers."""
-    code = at(region.code, max(photo.shape[-2:]))
-    grams = {tap: code[tap].to(photo.device) for tap in TAPS}
-    if region.mask is None:
-        return Look(grams, weight)
-    size = (photo.shape[-2], photo.shape[-1])
-    masks = {tap: region.mask_like(encode.cells(encoder, size, tap, photo.device)) for tap in TAPS}
-    share = float(region.mask.mean())
-    return Look(grams, weight * share, {tap: m for tap, m in masks.items() if m is not None})
 
 
 def texture(encoder: Encoder, machine: Runtime, style: Style, size: int) -> Image:
