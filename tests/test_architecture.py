@@ -16,9 +16,11 @@ ROOT = Path(impasto.__file__).parent
 FLOORS = {
     "impasto": 0,
     "errors": 0,
+    "cores": 0,
     "files": 0,
     "overlap": 0,
     "processes": 0,
+    "timings": 0,
     "config": 1,
     "recipe": 1,
     "weights": 1,
@@ -31,6 +33,8 @@ FLOORS = {
     "scales": 2,
     "networks": 2,
     "engines": 2,
+    "backends": 2,
+    "openvino": 2,
     "flow": 2,
     "style": 3,
     "tiling": 3,
@@ -48,6 +52,7 @@ FLOORS = {
     "sources": 5,
     "painter": 6,
     "shots": 6,
+    "timelapse": 6,
     "training": 6,
     "evaluate": 6,
     "lens": 6,
@@ -71,6 +76,10 @@ FLOORS = {
 SAME_FLOOR = {
     ("files", "errors"),  # a file that cannot be written is an error in words
     ("engines", "runtime"),  # precision and threads
+    ("engines", "backends"),  # what runs a network
+    ("engines", "openvino"),
+    ("backends", "openvino"),
+    ("backends", "runtime"),
     ("networks", "moments"),  # a prediction looks at them
     ("feedforward", "stylizer"),  # what a pass costs
     ("stylizer", "style"),  # a method encodes a Style
@@ -78,6 +87,7 @@ SAME_FLOOR = {
     ("costs", "tiling"),
     ("stylizer", "tiling"),  # ... and paints in tiles
     ("tiling", "transforms"),  # the same formulas from statistics of tiles
+    ("timelapse", "shots"),  # frames as they are encoded
     ("pipeline", "auto"),  # who does the work
     ("pipeline", "estimate"),  # the estimate comes before the work
     ("pipeline", "large"),  # ... in one piece or in tiles
@@ -89,7 +99,10 @@ SAME_FLOOR = {
     ("cli", "mix"),
     ("cli", "batch"),
     ("cli", "film"),
+    ("batch", "film"),  # films are painted as alone
     ("cli", "stream"),
+    ("cli", "studio"),
+    ("studio", "film"),  # a film on the easel
     ("film", "commands"),  # how a second Ctrl-C is kept away
     ("mix", "commands"),  # events, and how a picture is saved
 }
@@ -304,7 +317,14 @@ assert not heavy, heavy
 
 @pytest.mark.parametrize(
     "args",
-    [("--help",), ("--version",), ("stylize", "--help"), ("styles", "--help"), ("train", "--help")],
+    [
+        ("--help",),
+        ("--version",),
+        ("stylize", "--help"),
+        ("styles", "--help"),
+        ("train", "--help"),
+        ("serve", "--help"),
+    ],
     ids=" ".join,
 )
 def test_help_does_not_import_torch(args: tuple[str, ...]) -> None:

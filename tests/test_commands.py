@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
-from impasto.commands import TEXTURES, Event, stylize_file, swatch
+from impasto.cli import main
+from impasto.commands import TEXTURES, Event, going_on, stylize_file, swatch
+from impasto.config import validate
 from impasto.errors import BadInput, BadOutput, MissingWeights, UnknownName
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder
@@ -175,3 +178,77 @@ def test_what_makes_no_texture(tmp_path: Path, own_style: str, home: Path) -> No
     with pytest.raises(BadOutput):
         swatch(own_style, tmp_path / "x.pgn", 32, 0, "tiny", "gatys")
     assert not target.exists()
+
+
+# --- going on from a picture ---
+
+
+def result_of(photo_file: Path, **settings: object) -> Path:
+    target = photo_file.with_name("result.png")
+    stylize_file(recipe(photo=str(photo_file), **settings), target)
+    return target
+
+
+def test_a_picture_is_gone_on_from_as_it_was_painted(photo_file: Path) -> None:
+    """All that makes up its look is taken over; the run's own settings are not."""
+    look = {"style_scale": 1.5, "strength": 0.3, "color": "luma", "seed": 7, "optimizer": "lbfgs"}
+    result = result_of(photo_file, quality="draft", **look)
+    settings = going_on({"init": str(result), "size": 64, "seed": None, "styles": (), "masks": ()})
+    found = validate(Recipe, settings)
+    assert found.styles == recipe().styles and found.quality == "draft"
+    assert found.model_dump(include=set(look)) == look
+    assert (found.method, found.size, found.iterations) == ("gatys", 64, None)
+    assert (found.init, found.photo) == (str(result), "")
+
+
+def test_given_settings_count(photo_file: Path) -> None:
+    result = result_of(photo_file, color="luma", strength=0.3)
+    settings = going_on({"init": str(result), "styles": ("udnie",), "strength": 0.9})
+    assert (settings["styles"], settings["strength"], settings["color"]) == (
+        ("udnie",),
+        0.9,
+        "luma",
+    )
+    assert "masks" not in settings
+
+
+def test_of_another_method_only_the_style_is_taken_over(photo_file: Path) -> None:
+    result = photo_file.with_name("other.png")
+    other = Recipe(method="adain", styles=recipe().styles, strength=0.9, finish=False)
+    media.write(media.read(photo_file).pixels, result, recipe=other.embedded())
+    found = validate(Recipe, going_on({"init": str(result)}))
+    assert found == Recipe(method="gatys", styles=recipe().styles, init=str(result))
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "no recipe", '{"later": 1}'])
+def test_a_picture_of_nobody_knows_what_is_only_a_picture(
+    photo_file: Path, text: str | None
+) -> None:
+    result = photo_file.with_name("other.png")
+    media.write(media.read(photo_file).pixels, result, recipe=text)
+    given = {"init": str(result), "styles": ("udnie",)}
+    assert validate(Recipe, going_on(given)).styles == validate(Recipe, given).styles
+
+
+@pytest.mark.parametrize("init", [None, "auto", "noise", "nonsense"])
+def test_without_a_picture_nothing_is_taken_over(init: str | None) -> None:
+    given = {"init": init, "size": 64}
+    assert going_on(given) == {name: value for name, value in given.items() if value}
+
+
+def test_the_command_needs_no_more_than_the_picture(photo_file: Path, tmp_path: Path) -> None:
+    result, target = result_of(photo_file, color="luma"), tmp_path / "larger.png"
+    words = ["stylize", str(photo_file), "--init", str(result), "--size", "64", "-o", str(target)]
+    done = CliRunner().invoke(main, [*words, "--iterations", "2"])
+    assert done.exit_code == 0, done.output
+    painted = Recipe.model_validate_json(str(media.read(target).recipe))
+    assert (painted.styles, painted.color, painted.size) == (recipe().styles, "luma", 64)
+    assert CliRunner().invoke(main, [*words[:3], "none.png"]).exit_code == 3
+
+
+def test_the_name_of_the_picture_is_kept_without_its_folder(photo_file: Path) -> None:
+    result, target = result_of(photo_file), photo_file.with_name("larger.png")
+    stylize_file(recipe(photo=str(photo_file), init=str(result), size=64), target)
+    text = media.read(target).recipe
+    assert text is not None and Recipe.model_validate_json(text).init == "result.png"
+    assert media.header(target)[1] == 64

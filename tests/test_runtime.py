@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from impasto import cores
 from impasto.errors import BadInput, UnknownName
 from impasto.recipe import Recipe
-from impasto.runtime import DEVICES, PRECISIONS, Runtime, runtime
+from impasto.runtime import DEVICES, ENGINES, PRECISIONS, VARIABLE, Runtime, runtime
 
 
 @pytest.fixture
@@ -82,3 +83,50 @@ def test_the_names_are_those_of_the_recipe() -> None:
     fields = Recipe.model_fields
     assert typing.get_args(fields["device"].annotation) == DEVICES
     assert typing.get_args(fields["precision"].annotation) == PRECISIONS
+    assert typing.get_args(fields["engine"].annotation) == ENGINES
+
+
+def test_the_environment_says_what_auto_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert runtime("cpu").engine == "auto"
+    monkeypatch.setenv(VARIABLE, "torch")
+    assert runtime("cpu").engine == "torch"
+    assert runtime("cpu", engine="compile").engine == "compile"
+    monkeypatch.setenv(VARIABLE, "")
+    assert runtime("cpu").engine == "auto"
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_an_engine_that_does_not_exist(by_hand: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "openvin")
+    with pytest.raises(UnknownName, match=r"engine 'openvin'.*Did you mean 'openvino'\?"):
+        runtime("cpu", engine="openvin" if by_hand else "auto")
+
+
+def test_an_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only ``auto`` may do without."""
+    monkeypatch.setattr("impasto.runtime.find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"not installed: pip install 'impasto\[fast\]'"):
+        runtime("cpu", engine="openvino")
+    assert runtime("cpu").engine == "auto"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(BadInput, match="on processors, not on cuda: use --device cpu"):
+        runtime("cuda", "fp32", "openvino")
+
+
+@pytest.mark.parametrize(("granted", "environment", "threads"), [(1, None, 1), (1, "2", 2)])
+def test_no_more_threads_than_processors(
+    granted: int, environment: str | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a container grants counts, unless the user has said how many."""
+    monkeypatch.delenv(cores.VARIABLE, raising=False)
+    if environment:
+        monkeypatch.setenv(cores.VARIABLE, environment)
+    monkeypatch.setattr(cores, "cores", lambda: granted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        runtime("cpu")
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -4,16 +4,17 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from impasto.errors import unknown
 from impasto.media import image as media
-from impasto.methods import gatys, wct
-from impasto.methods.ghiasi import Ghiasi
 from impasto.networks.encoders import load_encoder
 from impasto.pipeline import (
     Interrupted,
@@ -26,11 +27,15 @@ from impasto.pipeline import (
     prepare,
     recolored,
 )
-from impasto.recipe import Recipe
+from impasto.recipe import STARTS, Recipe
 from impasto.runtime import runtime
 from impasto.sources import read_style
 from impasto.style import Style, check_encoder, gallery, named, open_style
 from impasto.stylizer import Step
+from impasto.timings import so_far, spent
+
+if TYPE_CHECKING:
+    from impasto.timelapse import Timelapse
 
 Event = Mapping[str, object]
 """What happens, as ``--json`` prints it: ``event`` says which, the rest are its figures."""
@@ -41,7 +46,7 @@ STDIO = "-"
 """The name of standard input and standard output."""
 
 
-TEXTURES = {"gatys": gatys.texture, "wct": wct.texture}
+TEXTURES = ("gatys", "wct")
 """The methods that make a texture out of noise."""
 
 
@@ -57,7 +62,8 @@ def swatch(name: str, target: Path, size: int, seed: int, encoder: str, method: 
     check_encoder([style], encoder)
     machine = runtime()
     torch.manual_seed(seed)
-    pixels = TEXTURES[method](load_encoder(encoder), machine, style, size)
+    texture = import_module(f"impasto.methods.{method}").texture
+    pixels = texture(load_encoder(encoder), machine, style, size)
     media.write(pixels.float().cpu(), target)
 
 
@@ -66,6 +72,8 @@ def like(source: str, encoder: str) -> list[tuple[str, float]]:
 
     1 is as far as two styles of the gallery are from one another on average.
     """
+    from impasto.methods.ghiasi import Ghiasi
+
     network = load_encoder(encoder)
     method = Ghiasi.create(network, runtime(), Recipe())
     names = list(gallery())
@@ -84,16 +92,29 @@ def stylize_file(
     target: Path,
     on_event: OnEvent = lambda _: None,
     preview_every: int | None = None,
+    timelapse: Path | None = None,
+    measured: bool = True,
 ) -> Result:
     """Paint the photo that the Recipe names and write the picture to ``target`` (- is stdout).
+
+    timelapse: where the film of its steps goes
+    measured: whether style_error and content_error are told of a picture that took one pass, which
+    takes longer than to paint it; of one that took many steps they are told
 
     Raises what ``prepare`` and ``paint`` raise, and BadOutput, before the work starts where it can
     be known.
     """
-    photo = media.read(sys.stdin.buffer if recipe.photo == STDIO else recipe.photo)
+    if timelapse is not None:
+        from impasto.timelapse import check_timelapse, with_steps
+
+        recipe = with_steps(recipe)
+        check_timelapse(timelapse, recipe.photo, str(target))
+    with spent("reading"):
+        photo = media.read(sys.stdin.buffer if recipe.photo == STDIO else recipe.photo)
     if str(target) != STDIO:
         media.check_target(target)
-    job = prepare(recipe, photo.pixels, alpha=photo.alpha)
+    with spent("loading"):
+        job = prepare(recipe, photo.levels, alpha=photo.alpha)
     if str(target) != STDIO:
         media.check_target(target, (job.photo.shape[-2], job.photo.shape[-1]))
     on_event(_estimate_event(job))
@@ -105,15 +126,53 @@ def stylize_file(
         if preview_every and step.done % preview_every == 0 and str(target) != STDIO:
             save(recolored(job, full_size(job, step.image)), photo, job.recipe, target)
             on_event({"event": "preview", "output": str(target), "done": step.done})
+        if film is not None:
+            film.add(step)
 
-    try:
-        result = paint(job, step)
-    except Interrupted as interruption:
-        result = interruption.result
-    with undisturbed():
-        save(result.pixels, photo, job.recipe, target)
-    on_event({"event": "done", "output": str(target), **figures(job, result)})
+    with _filming(job, timelapse) as film:
+        try:
+            with spent("painting"):
+                result = paint(job, step)
+        except Interrupted as interruption:
+            result = interruption.result
+        with undisturbed(), spent("writing"):
+            save(result.pixels, photo, job.recipe, target)
+            if film is not None:
+                film.finish(result.pixels)
+    extra: dict[str, object] = {} if timelapse is None else {"timelapse": str(timelapse)}
+    with spent("measuring"):
+        extra |= figures(job, result, errors=measured or job.stylizer.can.steps)
+    took = so_far()
+    extra |= {} if took is None else {"timings": took}
+    on_event({"event": "done", "output": str(target), **extra})
     return result
+
+
+def _filming(job: Job, target: Path | None) -> "AbstractContextManager[Timelapse | None]":
+    if target is None:
+        return nullcontext()
+    from impasto.timelapse import filmed
+
+    return filmed(job, target)
+
+
+def going_on(settings: Mapping[str, object]) -> dict[str, object]:
+    """Settings with those of the picture to go on from, where that holds them; given ones count.
+
+    The styles and masks are taken over where none are given. Raises BadPicture.
+    """
+    given = {name: value for name, value in settings.items() if value not in (None, ())}
+    start = given.get("init")
+    if start is None or start in STARTS or not Path(str(start)).suffix:
+        return given
+    text = media.read(str(start)).recipe
+    try:
+        look = Recipe.model_validate_json(text or "").look()
+    except ValidationError:  # none, or of another program or time
+        return given
+    if "styles" in given or "masks" in given:
+        look = {name: value for name, value in look.items() if name not in ("styles", "masks")}
+    return {**look, **given}
 
 
 @contextmanager

@@ -3,23 +3,13 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Table
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
     from impasto.evaluate.cells import Row
     from impasto.training.loop import Progress as TrainingProgress
 
@@ -37,49 +27,67 @@ def reporter(as_json: bool, stdout_taken: bool = False) -> Iterator[OnEvent]:
     if as_json:
         yield lambda event: print(json.dumps(event), file=lines, flush=True)
         return
-    with _bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-    ) as bar:
-        yield _Lines(
-            bar, Console(file=lines, highlight=False, soft_wrap=True, markup=False, emoji=False)
-        )
+    with ExitStack() as stack:
+        yield _Lines(lines, stack)
 
 
 class _Lines:
-    """Events as words, steps as a bar."""
+    """Events as words, steps as a bar, which is there from the first step on."""
 
-    def __init__(self, bar: Progress, console: Console) -> None:
-        self.bar, self.console = bar, console
-        self.task: TaskID | None = None
+    def __init__(self, file: TextIO, stack: ExitStack) -> None:
+        self.file, self.stack = file, stack
+        self.step: OnEvent | None = None
 
     def __call__(self, event: Mapping[str, object]) -> None:
         if event["event"] == "step":
-            self._step(event)
+            if self.step is None:
+                self.step = self.stack.enter_context(_steps())
+            self.step(event)
         elif event["event"] == "estimate":
-            self.console.print(
-                "{method}, {0} x {1} px: about {seconds} s and {peak_mb} MB".format(
-                    *_pair(event["size"]), **event
-                )
-            )
+            words = "{method}, {0} x {1} px: about {seconds} s and {peak_mb} MB"
+            self._print(words.format(*_pair(event["size"]), **event))
         elif event["event"] == "notice":
-            self.console.print(event["text"])
+            self._print(str(event["text"]))
         elif event["event"] == "done":
-            self.bar.stop()
-            stopped = "stopped early, " if event["interrupted"] else ""
-            self.console.print(
-                "{output}: {stopped}{seconds} s (loading {load_seconds} s), {peak_mb} MB, "
-                "style_error {style_error}, content_error {content_error}".format(
-                    stopped=stopped, **event
-                )
-            )
+            self.stack.close()  # the bar makes way
+            self._print(_done(event))
 
-    def _step(self, event: Mapping[str, object]) -> None:
-        if self.task is None:
-            self.task = self.bar.add_task("painting", total=float(str(event["total"])))
-        self.bar.update(self.task, completed=float(str(event["done"])))
+    def _print(self, line: str) -> None:
+        print(line, file=self.file, flush=True)
+
+
+@contextmanager
+def _steps() -> Iterator[OnEvent]:
+    with _bar(*_counted("{task.description}")) as bar:
+        task = bar.add_task("painting")
+
+        def show(event: Mapping[str, object]) -> None:
+            done, total = (float(str(event[name])) for name in ("done", "total"))
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
+
+def _counted(text: str) -> "list[ProgressColumn]":
+    """What a bar shows of work that is counted."""
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+    count = TextColumn("{task.completed}/{task.total}")
+    return [TextColumn(text), BarColumn(), count, TimeRemainingColumn()]
+
+
+def _done(event: Mapping[str, object]) -> str:
+    """The last line, and one more where it is known what the time went into."""
+    stopped = "stopped early, " if event["interrupted"] else ""
+    words = "{output}: {stopped}{seconds} s (loading {load_seconds} s), {peak_mb} MB"
+    if "style_error" in event:
+        words += ", style_error {style_error}, content_error {content_error}"
+    line = words.format(stopped=stopped, **event)
+    timings = event.get("timings")
+    if isinstance(timings, Mapping):
+        parts = ", ".join(f"{part} {seconds:.2f} s" for part, seconds in timings.items())
+        line += f"\n{sum(timings.values()):.2f} s in all: {parts}"
+    return line
 
 
 def _pair(size: object) -> tuple[object, object]:
@@ -87,9 +95,10 @@ def _pair(size: object) -> tuple[object, object]:
     return size[0], size[1]
 
 
-def _bar(
-    *columns: TextColumn | BarColumn | TimeRemainingColumn | DownloadColumn | TransferSpeedColumn,
-) -> Progress:
+def _bar(*columns: "ProgressColumn") -> "Progress":
+    from rich.console import Console
+    from rich.progress import Progress
+
     console = Console(stderr=True)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
@@ -97,15 +106,12 @@ def _bar(
 @contextmanager
 def training_bar() -> Iterator[Callable[["TrainingProgress"], None]]:
     """A bar for a training; for every report a line of losses, with their shares in the sum."""
+    from rich.console import Console
+
     from impasto.training.distributed import first
 
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-    with _bar(
-        TextColumn("training"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-    ) as bar:
+    with _bar(*_counted("training")) as bar:
         task = bar.add_task("training", total=None, visible=first())
 
         def show(progress: "TrainingProgress") -> None:
@@ -130,13 +136,10 @@ def _loss(progress: "TrainingProgress", name: str) -> str:
 @contextmanager
 def cells_bar(count: int) -> Iterator[Callable[["Row", bool], None]]:
     """A bar over the pictures of a comparison, and a line for each that is new or failed."""
+    from rich.console import Console
+
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-    with _bar(
-        TextColumn("comparing"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-    ) as bar:
+    with _bar(*_counted("comparing")) as bar:
         task = bar.add_task("comparing", total=count)
 
         def show(row: "Row", old: bool) -> None:
@@ -151,6 +154,9 @@ def cells_bar(count: int) -> Iterator[Callable[["Row", bool], None]]:
 
 def print_means(rows: Sequence["Row"]) -> None:
     """A table of what the methods took and reached on average."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("method", "pictures", "seconds", "loading", "MB", "style_error", "content_error")
     for method in dict.fromkeys(row.method for row in rows):
         done = [row for row in rows if row.method == method and row.outcome == "done"]
@@ -169,6 +175,8 @@ def _mean(values: Sequence[float | None]) -> str:
 @contextmanager
 def download_bar(name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for a download: told bytes so far and bytes in all (0 where unknown)."""
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+
     with _bar(TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn()) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)

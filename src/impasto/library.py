@@ -137,14 +137,18 @@ def _named(style: AnyStyle, given: dict[str, Source]) -> str:
 
 
 def load(
-    method: str, encoder: str = "compact", device: str = "auto", precision: str = "auto"
+    method: str,
+    encoder: str = "compact",
+    device: str = "auto",
+    precision: str = "auto",
+    engine: str = "auto",
 ) -> Stylizer:
     """A method ready to work on tensors: ``encode`` a Style, then ``stylize``.
 
-    Raises UnknownName, MissingWeights.
+    Raises UnknownName, MissingWeights, and BadInput where device or engine are not there.
     """
     kind = methods.get(method)
-    return kind.create(load_encoder(encoder), runtime(device, precision), Recipe())
+    return kind.create(load_encoder(encoder), runtime(device, precision, engine), Recipe())
 
 
 def styles() -> list[str]:

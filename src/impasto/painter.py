@@ -56,7 +56,7 @@ class Painter:
         if recipe.method != AUTO:
             check_controls(recipe)
         self.encoder = load_encoder(recipe.encoder)
-        self.runtime = runtime(recipe.device, recipe.precision)
+        self.runtime = runtime(recipe.device, recipe.precision, recipe.engine)
         self.sources = _sources(recipe)
         drawn = any(not isinstance(self.sources[name], Style) for name in _names(recipe))
         self.apart = recipe.color == "match" and drawn

@@ -8,10 +8,12 @@ from impasto.cli.compare import compare, evaluate
 from impasto.cli.export import export
 from impasto.cli.lens import lens
 from impasto.cli.paint import mix, stylize
+from impasto.cli.studio import serve, worker
 from impasto.cli.styles import styles
 from impasto.cli.train import train
 from impasto.cli.video import stream, video
 from impasto.cli.weights import weights_group
+from impasto.cores import limit_threads
 from impasto.shell import Impasto
 
 
@@ -30,6 +32,8 @@ from impasto.shell import Impasto
         train,
         lens,
         export,
+        serve,
+        worker,
     ],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -43,7 +47,4 @@ def main(threads: int | None, **_: object) -> None:
     impasto stylize photo.jpg -s starry-night
     impasto styles list
     """
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
+    limit_threads(threads)

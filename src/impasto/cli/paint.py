@@ -1,6 +1,8 @@
 """Commands that paint: ``stylize`` and ``mix``."""
 
 import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -8,8 +10,8 @@ import click
 from impasto.cli.options import masks_option, recipe_of, styles_option
 from impasto.config import flags
 from impasto.errors import BadPicture
-from impasto.recipe import Recipe
-from impasto.shell import INTERRUPTED
+from impasto.recipe import STARTS, Recipe
+from impasto.shell import INTERRUPTED, importing
 
 NO_FLAGS = ("photo", "styles", "masks")
 RECIPE_FLAGS = tuple(name for name in Recipe.model_fields if name not in NO_FLAGS)
@@ -26,29 +28,55 @@ OUTPUT_HELP = "Where the picture goes [beside the photo]; - is standard output."
 @flags(Recipe, *RECIPE_FLAGS)
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON per event on stdout.")
 @click.option(
+    "-v", "--verbose", is_flag=True, help="Measure the picture, and say where the time went."
+)
+@click.option(
     "--preview-every",
     type=click.IntRange(1),
     metavar="N",
     help="Write the picture so far to the output every N steps.",
 )
+@click.option(
+    "--timelapse",
+    type=click.Path(path_type=Path),
+    metavar="FILM",
+    help="Write a film of how the picture comes about: .mp4, .gif, .webp and others.",
+)
 def stylize(
     photo: Path,
     output: Path | None,
     as_json: bool,
+    verbose: bool,
     preview_every: int | None,
+    timelapse: Path | None,
     **settings: object,
 ) -> None:
     """Repaint PHOTO (- reads standard input) in one style, or in a mix of several."""
-    recipe = recipe_of(settings, photo=str(photo))
+    recipe = recipe_of(_looked_up(settings), photo=str(photo))
     sources = [*(s.source for s in recipe.styles), *(m.style for m in recipe.masks)]
     target = output or _beside(photo, *sources)
-    from impasto.commands import stylize_file
-    from impasto.console import reporter
+    with importing():
+        from impasto.commands import stylize_file
+        from impasto.console import reporter
+        from impasto.timings import recorded
 
-    with reporter(as_json, stdout_taken=str(target) == "-") as on_event:
-        result = stylize_file(recipe, target, on_event, preview_every)
+    told = as_json or verbose
+    with (
+        recorded() if told else nullcontext(),
+        reporter(as_json, stdout_taken=str(target) == "-") as on_event,
+    ):
+        result = stylize_file(recipe, target, on_event, preview_every, timelapse, measured=told)
     if result.interrupted:
         sys.exit(INTERRUPTED)
+
+
+def _looked_up(settings: Mapping[str, object]) -> Mapping[str, object]:
+    """What was given, and of a picture to go on from what it was painted with."""
+    if settings["init"] in (None, *STARTS):
+        return settings
+    from impasto.commands import going_on
+
+    return going_on(settings)
 
 
 def _beside(photo: Path, *sources: str) -> Path:
@@ -75,8 +103,9 @@ def mix(photo: Path, output: Path | None, grid: int, as_json: bool, **settings: 
     """A grid of PHOTO in one picture: between styles, or from the photo to one style."""
     recipe = recipe_of(settings, photo=str(photo))
     target = output or _beside(photo, "mix")
-    from impasto.console import reporter
-    from impasto.mix import mix_file
+    with importing():
+        from impasto.console import reporter
+        from impasto.mix import mix_file
 
     on_stdout = str(target) == "-"
     with reporter(as_json, on_stdout) as on_event:
