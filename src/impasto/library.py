@@ -81,7 +81,7 @@ def stylize(
     shares = {"styles": _shares(style, weights, given), "masks": _mask_shares(masks, given)}
     recipe = validate(Recipe, {**settings, **shares})
     picture = media.open_any(photo)
-    job = prepare(recipe, picture.pixels, given, picture.alpha)
+    job = prepare(recipe, picture.levels, given, picture.alpha)
     for text in job.notices:
         warnings.warn(text, stacklevel=2)
     result = paint(job, on_step)

@@ -9,10 +9,10 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from impasto.batch.worker import Done, Message, Task, begin
+from impasto.batch.tasks import DIED, Done, Manner, Message, Task
+from impasto.batch.worker import begin
 from impasto.errors import ImpastoError, OutOfMemory
 from impasto.processes import starting
-from impasto.recipe import Recipe
 
 AHEAD = 3
 """Tasks that a process has in hand: one it reads, one it paints, one it writes."""
@@ -24,8 +24,6 @@ TRIES = 3
 
 PATIENCE = 10.0
 """Seconds in which a process may end by itself."""
-
-DIED = "The process died while it painted this, twice; maybe memory ran out."
 
 
 @dataclass(eq=False)
@@ -61,9 +59,8 @@ class Hand:
 class Crew:
     """Processes, started when there is work for them."""
 
-    def __init__(self, recipe: Recipe, quality: int, workers: int, threads: int) -> None:
-        self.recipe, self.quality = recipe, quality
-        self.workers, self.threads = workers, threads
+    def __init__(self, manner: Manner, workers: int, threads: int) -> None:
+        self.manner, self.workers, self.threads = manner, workers, threads
         self.hands: list[Hand] = []
         self._todo: deque[Task] = deque()
         self._again: deque[Task] = deque()
@@ -97,7 +94,7 @@ class Crew:
     def _hire(self) -> None:
         work = len(self._todo) + len(self._again) + sum(len(hand.tasks) for hand in self.hands)
         while len(self.hands) < min(self.workers, work):
-            self.hands.append(hired(self.recipe, self.quality, self.threads))
+            self.hands.append(hired(self.manner, self.threads))
 
     def _share_out(self) -> None:
         """In turns, so that at the end nobody has much in hand while others have nothing."""
@@ -145,11 +142,11 @@ class Crew:
                 self._again.append(replace(task, again=True))
 
 
-def hired(recipe: Recipe, quality: int, threads: int) -> Hand:
+def hired(manner: Manner, threads: int) -> Hand:
     """A process that loads what the Recipe needs."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=begin, args=(theirs, recipe, quality, threads), daemon=True)
+    process = context.Process(target=begin, args=(theirs, manner, threads), daemon=True)
     with starting():
         process.start()
     theirs.close()  # so that ours tells when the process has gone

@@ -8,17 +8,19 @@ renaming is made up for.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from impasto import __version__, methods, weights
 from impasto.auto import AUTO
-from impasto.batch.items import STAGE
+from impasto.batch.bucket import Remote
+from impasto.batch.items import STAGE, Source
 from impasto.errors import BadOutput, DamagedWeights
 from impasto.files import writing
 from impasto.recipe import Recipe
@@ -47,6 +49,8 @@ class Row:
     """What painting took, without reading and writing."""
     width: int | None = None
     height: int | None = None
+    frames: int | None = None
+    """Of a film, those painted this time."""
     notices: tuple[str, ...] = ()
     recipe: Mapping[str, object] = field(default_factory=dict)
     """With everything settled; what is as by default is left out."""
@@ -60,6 +64,23 @@ class Known(NamedTuple):
     key: str
     outcome: Outcome
     finished: float
+
+
+def entered(rows: dict[str, Known], line: bytes) -> None:
+    """Keep a line in mind, unless it is torn, none of ours, or older than what is known."""
+    with suppress(ValueError, KeyError, TypeError):
+        row = json.loads(line)
+        name, source, key, outcome, finished = (row[name] for name in Known._fields)
+        old = rows.get(row["target"])
+        if old is None or old.finished <= finished:
+            rows[row["target"]] = Known(
+                name, source, key, "done" if outcome == "done" else "failed", finished
+            )
+
+
+def line_of(row: Row) -> bytes:
+    """ASCII: names need not be valid text."""
+    return json.dumps(asdict(row)).encode() + b"\n"
 
 
 class Manifest:
@@ -107,12 +128,7 @@ class Manifest:
     def _read(self, path: Path) -> None:
         with path.open("rb") as lines:
             for line in lines:
-                with suppress(ValueError, KeyError, TypeError):  # torn, or no line of ours
-                    row = json.loads(line)
-                    known = Known(*(row[name] for name in Known._fields))
-                    old = self.rows.get(row["target"])
-                    if old is None or old.finished <= known.finished:
-                        self.rows[row["target"]] = known
+                entered(self.rows, line)
 
     def finished(self, target: str, key: str) -> bool:
         """Whether that picture is there, and nothing has changed that it depends on."""
@@ -120,9 +136,15 @@ class Manifest:
         there = row is not None and row.key == key and row.outcome == "done"
         return there and (self.folder / target).is_file()
 
-    def staged(self, key: str) -> Path:
+    def staged(self, key: str, target: str = "") -> str:
         """Where a picture is written."""
-        return self.stage / key
+        return str(self.stage / f"{key}{PurePosixPath(target).suffix}")
+
+    def keep_films(self, keys: Collection[str]) -> None:
+        """Throw away what was begun of other films than these."""
+        for path in self.stage.glob(".*.parts"):
+            if path.name.split(".")[1] not in keys:
+                shutil.rmtree(path, ignore_errors=True)
 
     def add(self, row: Row) -> Row:
         """Write a line, and put the picture, if there is one, where it belongs.
@@ -145,13 +167,13 @@ class Manifest:
         self._write(row)
         try:
             with writing(target):
-                self.staged(row.key).replace(target)
+                Path(self.staged(row.key, row.target)).replace(target)
         except BadOutput as error:
             return self.add(_failed(row, error))
         return row
 
     def _write(self, row: Row) -> None:
-        line = json.dumps(asdict(row)).encode() + b"\n"  # ASCII: names need not be valid text
+        line = line_of(row)
         with writing(self.path):
             if self._file.write(line) < len(line):
                 raise OSError(0, "there is no space left")
@@ -162,9 +184,9 @@ class Manifest:
         wanted = {row.key: target for target, row in self.rows.items() if row.outcome == "done"}
         for path in [*self.stage.glob("*")]:
             with suppress(OSError):  # then it is not there, and painted next time
-                if path.name in wanted:
-                    _placed(path, self.folder / wanted[path.name])
-            with suppress(OSError):
+                if path.stem in wanted:
+                    _placed(path, self.folder / wanted[path.stem])
+            with suppress(OSError):  # a folder is what was begun of a film, and stays
                 path.unlink(missing_ok=True)
 
 
@@ -212,10 +234,13 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
 
 
-def item_key(base: str, target: str, source: Path) -> str:
+def item_key(base: str, target: str, source: Source) -> str:
     """Changes with the ``fingerprint``, the target and the photo, by its size and time."""
     facts = f"{base} {target}"
-    with suppress(OSError):  # a link to nothing, or gone since: told when it is opened
-        status = source.stat()
-        facts += f" {status.st_size} {status.st_mtime_ns}"
+    if isinstance(source, Remote):
+        facts += f" {source.stamp}"
+    else:
+        with suppress(OSError):  # a link to nothing, or gone since: told when it is opened
+            status = source.stat()
+            facts += f" {status.st_size} {status.st_mtime_ns}"
     return hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()[:24]

@@ -8,11 +8,17 @@ from pathlib import Path
 import psutil
 import torch
 
+from impasto.batch import bucket
+from impasto.batch.bucket import Bucket
 from impasto.batch.crew import Crew
-from impasto.batch.items import Item, found, mine, targets
+from impasto.batch.films import is_film
+from impasto.batch.items import Item, Place, Source, found, mine, targets
+from impasto.batch.ledger import Ledger
 from impasto.batch.manifest import Known, Manifest, Row, fingerprint, item_key
-from impasto.batch.worker import Done, Task
+from impasto.batch.ray import RayCrew
+from impasto.batch.tasks import Done, Manner, Task
 from impasto.errors import BadInput
+from impasto.film import STABLE
 from impasto.recipe import Recipe
 from impasto.runtime import runtime
 
@@ -31,9 +37,9 @@ OnEvent = Callable[[Mapping[str, object]], None]
 class Order:
     """What is to be painted, and how."""
 
-    inputs: Sequence[Path]
+    inputs: Sequence[Place]
     """One folder, or photos."""
-    output: Path
+    output: Place
     recipe: Recipe
     """Without a photo."""
     recursive: bool = False
@@ -41,7 +47,11 @@ class Order:
     """A suffix without its dot, or ``keep``."""
     file_quality: int = 95
     """Of JPEG and WebP files, 1 to 100."""
+    stable: float = STABLE
+    """Of films, 0 to 1."""
     workers: int | None = None
+    ray: str | None = None
+    """Paint on a cluster: its address, or what ``RayCrew`` makes of ``auto`` and ``local``."""
     shard: tuple[int, int] = (1, 1)
     watch: bool = False
 
@@ -65,16 +75,10 @@ def batch(order: Order, on_event: OnEvent) -> Tally:
     be written any more. KeyboardInterrupt passes through, and what is finished stays.
     """
     start, tally = time.perf_counter(), Tally()
-    threads = torch.get_num_threads()
-    workers = order.workers or usual_workers(order.recipe, threads)
-    share = max(1, threads // workers)
-    base = fingerprint(order.recipe, None if order.kind == "png" else order.file_quality)
     _photos(order, _ignore)  # what is wrong with them is told before anything is made
-    with (
-        Manifest(order.output, order.shard) as manifest,
-        Crew(order.recipe, order.file_quality, workers, share) as crew,
-    ):
-        plan = _Plan(order, manifest, base, tally)
+    crew = _crew(order)
+    with _account(order) as manifest, crew:
+        plan = _Plan(order, manifest, tally)
         while True:
             tasks = plan.tasks(on_event)
             for task, done in crew.work(tasks):
@@ -84,10 +88,27 @@ def batch(order: Order, on_event: OnEvent) -> Tally:
                 on_event({"event": "item", **asdict(row)})
             if not order.watch:
                 break
+            if tasks:
+                manifest.settle()
             time.sleep(POLL)
     seconds = round(time.perf_counter() - start, 2)
     on_event({"event": "done", "output": str(order.output), **vars(tally), "seconds": seconds})
     return tally
+
+
+def _account(order: Order) -> Manifest | Ledger:
+    if isinstance(order.output, Bucket):
+        return Ledger(order.output, order.shard)
+    return Manifest(order.output, order.shard)
+
+
+def _crew(order: Order) -> Crew | RayCrew:
+    manner = Manner(order.recipe, order.file_quality, order.stable)
+    if order.ray is not None:
+        return RayCrew(manner, order.ray, order.workers)
+    threads = torch.get_num_threads()
+    workers = order.workers or usual_workers(order.recipe, threads)
+    return Crew(manner, workers, max(1, threads // workers))
 
 
 def usual_workers(recipe: Recipe, threads: int) -> int:
@@ -101,8 +122,11 @@ def usual_workers(recipe: Recipe, threads: int) -> int:
 class _Plan:
     """What is to be done now; when watching, asked again and again."""
 
-    def __init__(self, order: Order, manifest: Manifest, base: str, tally: Tally) -> None:
-        self.order, self.manifest, self.base, self.tally = order, manifest, base, tally
+    def __init__(self, order: Order, manifest: Manifest | Ledger, tally: Tally) -> None:
+        self.order, self.manifest, self.tally = order, manifest, tally
+        quality = None if order.kind == "png" else order.file_quality
+        self.photos = fingerprint(order.recipe, quality)
+        self.films = fingerprint(order.recipe, "film", order.stable)
         self.tried: dict[str, str] = {}
         """Keys by target; what failed is tried again when it has changed, or next time."""
         self.seen: dict[str, str] | None = None
@@ -114,14 +138,17 @@ class _Plan:
         keys: dict[str, str] = {}
         tasks, kept = [], 0
         for item in items:
-            key = keys[item.target] = item_key(self.base, item.target, item.source)
+            base = self.films if item.film else self.photos
+            key = keys[item.target] = item_key(base, item.target, item.source)
             if self.manifest.finished(item.target, key):
                 kept += 1
             elif self.tried.get(item.target) != key and self._settled(item.target, key):
                 self.tried[item.target] = key
-                staged = str(self.manifest.staged(key))
-                tasks.append(Task(key, item.name, str(item.source), item.target, staged))
+                staged = self.manifest.staged(key, item.target)
+                facts = (item.name, str(item.source), item.target, staged)
+                tasks.append(Task(key, *facts, film=item.film))
         self.seen = keys
+        self.manifest.keep_films({*keys.values()})
         if tasks or first:
             self.tally.kept = kept if first else self.tally.kept
             on_event({"event": "plan", "items": len(items), "kept": kept, "todo": len(tasks)})
@@ -140,34 +167,39 @@ class _Plan:
         sources = _photos(self.order, closed)
         rows = self.manifest.rows.items()
         owners = {target: _owner(row, sources) for target, row in rows}
+        films = {name for name, source in sources.items() if is_film(source)}
         chosen = targets(
-            list(sources), self.order.kind, owners, lambda owner: _lost(owner, sources)
+            list(sources), self.order.kind, owners, lambda owner: _lost(owner, sources), films
         )
         return [
-            Item(name, sources[name], chosen[name])
+            Item(name, sources[name], chosen[name], name in films)
             for name in chosen
             if mine(name, self.order.shard)
         ]
 
 
-def _owner(row: Known, sources: Mapping[str, Path]) -> str:
+def _owner(row: Known, sources: Mapping[str, Source]) -> str:
     """The name of the photo that a row is of; the path, where it is another of that name.
 
     A photo that has moved with its folder is the same, while the old one is not there.
     """
     same = row.name in sources and str(sources[row.name]) == row.source
-    return row.name if same or not Path(row.source).exists() else row.source
+    return row.name if same or not _exists(row.source) else row.source
 
 
-def _lost(owner: str, sources: Mapping[str, Path]) -> bool:
-    return owner not in sources and not Path(owner).is_file()
+def _lost(owner: str, sources: Mapping[str, Source]) -> bool:
+    return owner not in sources and not _exists(owner)
 
 
-def _photos(order: Order, on_error: Callable[[OSError], None]) -> dict[str, Path]:
+def _exists(source: str) -> bool:
+    return bucket.exists(source) if bucket.is_url(source) else Path(source).is_file()
+
+
+def _photos(order: Order, on_error: Callable[[OSError], None]) -> Mapping[str, Source]:
     sources = found(order.inputs, order.output, order.recursive, on_error)
     if not sources and not order.watch:
         hint = "" if order.recursive else " (--recursive looks into folders inside)"
-        raise BadInput(f"No pictures in {str(order.inputs[0])!r}{hint}.")
+        raise BadInput(f"No pictures or films in {str(order.inputs[0])!r}{hint}.")
     return sources
 
 
@@ -187,6 +219,7 @@ def _row(task: Task, done: Done) -> Row:
         seconds=done.seconds,
         width=done.width,
         height=done.height,
+        frames=done.frames,
         notices=done.notices,
         recipe=done.recipe,
     )

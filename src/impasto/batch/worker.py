@@ -2,14 +2,18 @@
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Queue
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from impasto.batch import bucket, films
+from impasto.batch.tasks import Done, Manner, Message, Task, reason
 from impasto.errors import BadOutput, ImpastoError
 from impasto.files import replacing
 from impasto.media import image as media
@@ -19,41 +23,9 @@ from impasto.processes import serve_parent
 from impasto.recipe import Recipe
 
 
-@dataclass(frozen=True)
-class Task:
-    """A photo that is to be painted."""
+class _Ready(NamedTuple):
+    """A photo that was read."""
 
-    key: str
-    name: str
-    source: str
-    target: str
-    staged: str
-    """The file that the picture is written to."""
-    again: bool = False
-    """A process has died with it in hand."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """What came of a task; ``reason`` says why there is no picture."""
-
-    key: str
-    reason: str = ""
-    seconds: float | None = None
-    width: int | None = None
-    height: int | None = None
-    notices: tuple[str, ...] = ()
-    recipe: dict[str, object] = field(default_factory=dict)
-    room: int = 1
-    """How many like it are painted at once."""
-
-
-Message = Done | ImpastoError | None
-"""None: everything is loaded. An error is one that no other photo would fare better with."""
-
-
-@dataclass(frozen=True)
-class _Ready:
     task: Task
     job: Job
     alpha: Tensor | None
@@ -61,19 +33,28 @@ class _Ready:
     room: int
 
 
+class _Reel(NamedTuple):
+    """A film, which is not read before it is painted."""
+
+    task: Task
+    room: int = 1
+
+
+_Waiting = _Ready | _Reel
 _Finished = tuple[_Ready, Result]
+_Outcomes = Queue[_Finished | Done | None]
 
 
 class Shelf:
-    """Jobs that were read and wait to be painted: no more than are painted at once."""
+    """What was read and waits to be painted: no more than is painted at once."""
 
     def __init__(self) -> None:
-        self._waiting: deque[_Ready] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._closed = False
         self._changed = threading.Condition()
 
-    def put(self, one: _Ready) -> None:
-        """Add a job as soon as there is room for such a one."""
+    def put(self, one: _Waiting) -> None:
+        """Add one as soon as there is room for such a one."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._waiting) < one.room)
             self._waiting.append(one)
@@ -85,77 +66,51 @@ class Shelf:
             self._closed = True
             self._changed.notify_all()
 
-    def take(self) -> list[_Ready]:
-        """The next jobs whose canvases are of one size; none when nothing more will come."""
+    def take(self) -> list[_Waiting]:
+        """The next, and others whose canvases are of its size; none when nothing more comes."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            group: list[_Ready] = []
+            group: list[_Waiting] = []
             while self._waiting and (not group or _alike(group, self._waiting[0])):
                 group.append(self._waiting.popleft())
             self._changed.notify_all()
             return group
 
 
-def _alike(group: list[_Ready], one: _Ready) -> bool:
-    return group[0].job.canvas.shape == one.job.canvas.shape and len(group) < one.room
+def _alike(group: list[_Waiting], one: _Waiting) -> bool:
+    first = group[0]
+    if isinstance(first, _Reel) or isinstance(one, _Reel):
+        return False
+    return first.job.canvas.shape == one.job.canvas.shape and len(group) < one.room
 
 
-def begin(connection: Connection, recipe: Recipe, quality: int, threads: int) -> None:
+def begin(connection: Connection, manner: Manner, threads: int) -> None:
     """What the process does; it ends with the one that started it, and Ctrl-C is not for it."""
     serve_parent()
     torch.set_num_threads(threads)
-    serve(connection, recipe, quality)
+    serve(connection, manner)
 
 
-def serve(connection: Connection, recipe: Recipe, quality: int) -> None:
+def serve(connection: Connection, manner: Manner) -> None:
     """Say when everything is loaded, then paint what comes until nothing more does."""
-    painter, failure = _loaded(recipe)
+    painter, failure = loaded(manner.recipe)
     try:
         connection.send(failure)
     except OSError:  # what there was to do is done
         return
-    if painter is None:
-        connection.close()
-        return
-    shelf = Shelf()
-    finished: Queue[_Finished | Done | None] = Queue(2)
-    threads = [
-        threading.Thread(target=_read, args=(connection, painter, shelf, finished), daemon=True),
-        threading.Thread(target=_write, args=(connection, quality, finished), daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
-    while group := shelf.take():
-        for outcome in _painted(painter, group):
-            finished.put(outcome)
-    finished.put(None)
-    for thread in threads:
-        thread.join()
+    if painter is not None:
+        work_off(painter, manner, partial(_next, connection), partial(_send, connection))
     connection.close()
 
 
-def _loaded(recipe: Recipe) -> tuple[Painter | None, ImpastoError | None]:
+def loaded(recipe: Recipe) -> tuple[Painter | None, ImpastoError | None]:
+    """A Painter, or why there is none."""
     try:
         return Painter(recipe), None
     except ImpastoError as error:
         return None, error
     except Exception as error:
-        return None, ImpastoError(_reason(error))
-
-
-def _read(
-    connection: Connection,
-    painter: Painter,
-    shelf: Shelf,
-    finished: "Queue[_Finished | Done | None]",
-) -> None:
-    """Photos become jobs."""
-    while (task := _next(connection)) is not None:
-        try:
-            shelf.put(_opened(painter, task))
-        except Exception as error:  # one photo's fault must not end the others
-            finished.put(Done(task.key, _reason(error)))
-    shelf.close()
+        return None, ImpastoError(reason(error))
 
 
 def _next(connection: Connection) -> Task | None:
@@ -166,34 +121,83 @@ def _next(connection: Connection) -> Task | None:
     return task
 
 
+def _send(connection: Connection, message: Message) -> bool:
+    try:
+        connection.send(message)
+    except OSError:  # nobody listens any more
+        return False
+    return True
+
+
+def work_off(
+    painter: Painter,
+    manner: Manner,
+    receive: Callable[[], Task | None],
+    send: Callable[[Message], bool],
+) -> None:
+    """Paint what is received until that is None; reading and writing go on beside it.
+
+    receive: called in a thread of its own; send: too, until it says that nobody listens
+    """
+    shelf, finished = Shelf(), _Outcomes(2)
+    threads = [
+        threading.Thread(target=_read, args=(receive, painter, shelf, finished), daemon=True),
+        threading.Thread(target=_write, args=(send, manner.quality, finished), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    while group := shelf.take():
+        for outcome in _outcomes(painter, manner, group):
+            finished.put(outcome)
+    finished.put(None)
+    for thread in threads:
+        thread.join()
+
+
+def _read(
+    receive: Callable[[], Task | None], painter: Painter, shelf: Shelf, finished: _Outcomes
+) -> None:
+    """Photos become jobs."""
+    while (task := receive()) is not None:
+        try:
+            shelf.put(_Reel(task) if task.film else _opened(painter, task))
+        except Exception as error:  # one photo's fault must not end the others
+            finished.put(Done(task.key, reason(error)))
+    shelf.close()
+
+
 def _opened(painter: Painter, task: Task) -> _Ready:
-    photo = media.read(task.source)
+    photo = media.read(bucket.read(task.source) if bucket.is_url(task.source) else task.source)
     job = painter.job(photo.pixels, photo.alpha)
     alpha = fitted_alpha(photo, job.photo)
     return _Ready(task, job, alpha, photo.exif, painter.room(job))
 
 
+def _outcomes(painter: Painter, manner: Manner, group: list[_Waiting]) -> "list[_Finished | Done]":
+    outcomes: list[_Finished | Done] = []
+    for one in group:
+        if isinstance(one, _Reel):
+            outcomes.append(films.painted(one.task, manner, painter.recipe))
+    return outcomes + _painted(painter, [one for one in group if isinstance(one, _Ready)])
+
+
 def _painted(painter: Painter, group: list[_Ready]) -> "list[_Finished | Done]":
+    if not group:
+        return []
     try:
         results = painter.paint([one.job for one in group])
         return [(one, result) for one, result in zip(group, results, strict=True)]
     except Exception as error:
         if len(group) > 1:
             return [outcome for one in group for outcome in _painted(painter, [one])]
-        return [Done(group[0].task.key, _reason(error))]
+        return [Done(group[0].task.key, reason(error))]
 
 
-def _write(
-    connection: Connection, quality: int, finished: "Queue[_Finished | Done | None]"
-) -> None:
-    gone = False
+def _write(send: Callable[[Message], bool], quality: int, finished: _Outcomes) -> None:
+    heard = True
     while (outcome := finished.get()) is not None:
         message = outcome if isinstance(outcome, Done) else _written(*outcome, quality)
-        try:
-            if not gone:
-                connection.send(message)
-        except OSError:  # nobody listens any more
-            gone = True
+        heard = heard and send(message)
 
 
 def _written(one: _Ready, result: Result, quality: int) -> Done | ImpastoError:
@@ -202,10 +206,9 @@ def _written(one: _Ready, result: Result, quality: int) -> Done | ImpastoError:
     try:
         data = media.encode(result.pixels, suffix, one.alpha, one.exif, recipe.embedded(), quality)
     except Exception as error:
-        return Done(key, _reason(error))
+        return Done(key, reason(error))
     try:
-        with replacing(Path(one.task.staged)) as file:
-            file.write(data)
+        _keep(data, one.task.staged)
     except BadOutput as error:
         return error
     return Done(
@@ -219,10 +222,9 @@ def _written(one: _Ready, result: Result, quality: int) -> Done | ImpastoError:
     )
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, ImpastoError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "There was not enough memory."
-    said = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {said}".removesuffix(": ")
+def _keep(data: bytes, place: str) -> None:
+    if bucket.is_url(place):
+        bucket.write(place, data)
+        return
+    with replacing(Path(place)) as file:
+        file.write(data)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,14 +14,17 @@ from impasto.cli.paint import RECIPE_FLAGS
 from impasto.config import flags, parse_shard
 from impasto.recipe import Recipe
 
+if TYPE_CHECKING:
+    from impasto.batch.items import Place
+
 FAILED = 1
 
 OnEvent = Callable[[Mapping[str, object]], None]
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
-@click.argument("output", type=click.Path(path_type=Path), metavar="OUT_DIR")
+@click.argument("inputs", nargs=-1, required=True, metavar="IN...")
+@click.argument("output", metavar="OUT_DIR")
 @styles_option()
 @masks_option("alpha=STYLE: what is opaque in each photo; or a picture, the same for all.")
 @click.option("-r", "--recursive", is_flag=True, help="Photos in folders inside IN too.")
@@ -45,43 +49,73 @@ OnEvent = Callable[[Mapping[str, object]], None]
     metavar="N",
     help="Processes that paint [one for each core, as far as memory allows; 1 with a GPU].",
 )
+@click.option(
+    "--stable",
+    type=click.FloatRange(0, 1),
+    help="Of films: 0 paints frame by frame, 1 keeps all that is in sight [0.3].",
+)
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="auto",
+    metavar="[ADDRESS]",
+    help="Paint on a Ray cluster: one that runs, or ray://HOST:PORT; none: a local one.",
+)
 @click.option("--shard", default="1/1", metavar="I/N", help="The I-th of N parts of the photos.")
 @click.option("--watch", is_flag=True, help="Go on with photos that appear, until Ctrl-C.")
 @flags(Recipe, *RECIPE_FLAGS)
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON per event on stdout.")
 def batch(
-    inputs: Sequence[Path],
-    output: Path,
+    inputs: Sequence[str],
+    output: str,
     recursive: bool,
     kind: str,
     file_quality: int,
     workers: int | None,
+    stable: float | None,
+    ray: str | None,
     shard: str,
     watch: bool,
     as_json: bool,
     **settings: object,
 ) -> None:
-    """Repaint the photos of a folder, or several photos, into the folder OUT_DIR.
+    """Repaint the photos and films of a folder, or several photos, into the folder OUT_DIR.
 
+    IN and OUT_DIR may lie in a bucket: s3://BUCKET/FOLDER.
     What is finished is not painted again: run the same command again to go on.
     """
     recipe = recipe_of(settings)
     from impasto.batch.run import Order
     from impasto.batch.run import batch as painted
+    from impasto.film import STABLE
 
-    part = parse_shard(shard)
-    order = Order(inputs, output, recipe, recursive, kind, file_quality, workers, part, watch)
+    order = Order(
+        *([_place(text) for text in inputs], _place(output), recipe, recursive, kind),
+        file_quality=file_quality,
+        stable=STABLE if stable is None else stable,
+        workers=workers,
+        ray=ray,
+        shard=parse_shard(shard),
+        watch=watch,
+    )
     with _reporter(as_json) as on_event:
         tally = painted(order, on_event)
     if tally.failed:
         sys.exit(FAILED)
 
 
+def _place(text: str) -> "Place":
+    from impasto.batch.bucket import Bucket, is_url
+
+    return Bucket.of(text) if is_url(text) else Path(text)
+
+
 @contextmanager
 def _reporter(as_json: bool) -> Iterator[OnEvent]:
     """Events as JSON; or a bar on the terminal, and a line for what failed and for the end."""
+    out = sys.stdout  # whoever talks on it later
     if as_json:
-        yield lambda event: print(json.dumps(event), flush=True)  # noqa: T201
+        yield lambda event: print(json.dumps(event), file=out, flush=True)
         return
     from rich.console import Console
     from rich.progress import (
@@ -94,7 +128,7 @@ def _reporter(as_json: bool) -> Iterator[OnEvent]:
 
     errors = Console(stderr=True)
     columns = TextColumn("painting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    lines = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    lines = Console(file=out, highlight=False, soft_wrap=True, markup=False, emoji=False)
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("painting", total=None)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from impasto.evaluate.cells import Row
 
 ALL = "all"  # as in evaluate.cells, which is heavy
-COMMON = ("color", "style_scale", "quality", "seed", "encoder", "device", "precision")
+COMMON = ("color", "style_scale", "quality", "seed", "encoder", "device", "precision", "engine")
 METHODS_HELP = "Methods, with commas between them."
 SIZE_HELP = "Long side of the pictures, pixels [512, or the photo's own if that is less]."
 FAILED = 1

@@ -104,7 +104,7 @@ def _painted(recipe: Recipe, target: Path) -> Painted:
     reset_peak()
     with weights.recorded() as files:
         photo = media.read(recipe.photo)
-        job = prepare(recipe, photo.pixels, alpha=photo.alpha)
+        job = prepare(recipe, photo.levels, alpha=photo.alpha)
         if not all(map(job.stylizer.knows, job.styles)):
             name = job.stylizer.name
             how = f"impasto train {name} teaches it."
