@@ -1,4 +1,4 @@
-.PHONY: setup test demo clean
+.PHONY: setup test demo studio clean
 
 setup: .venv/ready-dev
 
@@ -13,6 +13,12 @@ test: .venv/ready-dev
 
 demo: .venv/ready
 	.venv/bin/python scripts/demo.py out/demo
+
+studio: .venv/ready-studio
+	.venv/bin/impasto serve --open
+
+.venv/ready-studio: pyproject.toml constraints.txt
+	bash scripts/setup studio
 
 clean:
 	rm -rf .venv out build dist
