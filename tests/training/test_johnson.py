@@ -23,6 +23,7 @@ from impasto.training.johnson import (
     beginning,
     card,
     unconditional,
+    widened,
 )
 from impasto.training.loop import train
 
@@ -94,11 +95,29 @@ def test_from_its_own_row_where_it_has_one(
 
 
 @pytest.mark.usefixtures("many")
-@pytest.mark.parametrize("change", [{"width": 0.25}, {"norm": "frn"}, {"start": False}])
+@pytest.mark.parametrize("change", [{"width": 0.5}, {"norm": "frn"}, {"start": False}])
 def test_from_nothing_where_the_other_does_not_fit(
     pictures: Path, machine: Runtime, change: dict[str, object]
 ) -> None:
     assert task_of(pictures, machine, **change).started_from == ""
+
+
+@pytest.mark.usefixtures("many")
+def test_twice_as_wide_it_starts_from_it_too(pictures: Path, machine: Runtime) -> None:
+    task = task_of(pictures, machine, width=0.25)
+    assert task.started_from == "dumoulin-gallery"
+    assert isinstance(task.module, Transformer) and task.module.width == 0.25
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch", "frn"])
+def test_twice_as_wide_it_paints_the_same(norm: Norm, photo: Tensor) -> None:
+    """But for what lets the twins part."""
+    painter = varied(norm=norm)
+    network = unconditional(painter, painter.rows[0], photo).eval()
+    wide, apart = widened(network, 0).eval(), widened(network).eval()
+    with torch.no_grad():
+        assert (wide(photo) - network(photo)).abs().max() < 1e-4
+        assert 0 < (apart(photo) - network(photo)).abs().mean() < 0.02
 
 
 def test_the_beginning_of_a_row() -> None:

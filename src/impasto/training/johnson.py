@@ -34,6 +34,9 @@ from impasto.training.perceptual import (
 )
 
 STAGES = (PerceptualStage(until=600, size=160),)
+JITTER = 0.02
+"""Of the deviation of weights: little, and enough that twins learn different things."""
+
 SCHEDULE = Schedule(steps=600, lr=1.5e-3, warmup=20, cooldown=0.7, ema=0.99, log_every=20)
 
 
@@ -58,7 +61,7 @@ class JohnsonRecipe(OneStyleRecipe):
 
     kind: Literal["johnson"] = "johnson"
     start: bool = True
-    """Start from the network of many styles, where it has the same width and norm."""
+    """Start from the network of many styles, of the same norm, and of this width or half of it."""
 
 
 class OneStyleTask(Stateless):
@@ -114,6 +117,7 @@ class JohnsonTask(OneStyleTask):
             row = beginning(painter, header, recipe.name)
             photos = runtime.tensor(shown(self.folder, 192, 8))
             network = unconditional(painter.to(runtime.device), row.to(runtime.device), photos)
+            network = network if network.width == recipe.width else widened(network)
             self.started_from = f"{header.kind}-{header.name}"
         self.module = runtime.place(network)
 
@@ -123,8 +127,9 @@ def _many(recipe: JohnsonRecipe) -> tuple[ManyStyles, weights.Header] | None:
         painter, header = load("dumoulin", GALLERY, many_styles)
     except (MissingWeights, UnknownName):
         return None
-    same = (header.config["width"], header.config["norm"]) == (recipe.width, recipe.norm)
-    return (painter, header) if same else None
+    width, norm = header.config["width"], header.config["norm"]
+    fits = norm == recipe.norm and recipe.width in (width, 2 * width)
+    return (painter, header) if fits else None
 
 
 def beginning(painter: ManyStyles, header: weights.Header, style: str) -> Tensor:
@@ -165,6 +170,28 @@ def unconditional(painter: ManyStyles, row: Tensor, photos: Tensor) -> Transform
     own["convs.out.bias"] = own["convs.out.bias"] * factor + shift
     network.load_state_dict({k: t for k, t in own.items() if k in network.state_dict()})
     return network.requires_grad_(True).train()
+
+
+@torch.no_grad()
+def widened(network: Transformer, noise: float = JITTER) -> Transformer:
+    """A network of twice the width that paints nearly the same: each channel is there twice.
+
+    noise: what lets the twins part, of the deviation of a layer's weights
+
+    Chen et al. 2016, arXiv:1511.05641, section 2.2.
+    """
+    wide = Transformer(2 * network.width, network.norm).to(next(network.parameters()).device)
+    own = wide.state_dict()
+    for name, tensor in network.state_dict().items():
+        if own[name].shape[:1] != tensor.shape[:1]:
+            tensor = torch.cat([tensor, tensor])
+        if own[name].shape[1:2] != tensor.shape[1:2]:
+            tensor = torch.cat([tensor, tensor], 1) / 2
+        if name.startswith("convs") and tensor.ndim == 4:
+            tensor = tensor + noise * tensor.std() * torch.randn_like(tensor)
+        own[name] = tensor
+    wide.load_state_dict(own)
+    return wide
 
 
 def trained(job: Job) -> Trained:
