@@ -58,7 +58,7 @@ class Studio:
 
     def order(self, owner: str = "a", **settings: Any) -> JobView:
         """One more job: a small painting of a sample, unless the settings say something else."""
-        return self.jobs.submit(order(owner, **settings))
+        return self.jobs.submit(order(owner, **settings)).view
 
     def until(self, id: str, condition: Callable[[JobView], object], owner: str = "a") -> JobView:
         """The job as soon as it is so."""

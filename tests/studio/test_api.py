@@ -1,6 +1,8 @@
 """The HTTP interface: what is ordered is checked, listed, followed, and refused in words."""
 
 import io
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 from impasto.studio.jobs import Jobs
+from impasto.studio.storage import StorageDown
 
 RECIPE: dict[str, Any] = {
     "photo": "sample:coffee",
@@ -109,8 +112,6 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_orders_that_cannot_be_carried_out(visitor: httpx.Client, name: str) -> None:
     settings, words = REFUSED[name]
-    import json
-
     text = json.dumps({"recipe": {**RECIPE, **settings}})
     headers = {"Content-Type": "application/json"}
     answer = visitor.post("/v1/jobs", content=text, headers=headers)
@@ -237,6 +238,71 @@ def test_a_comparison_is_ordered_wholly_or_not_at_all(visitor: httpx.Client) -> 
     answer = visitor.post("/v1/comparisons", json={**many, "methods": ["adain", "wct", "gatys"]})
     assert answer.status_code == 422
     assert "9 pictures" in answer.json()["detail"]
+
+
+def compared(client: httpx.Client, **cells: list[str]) -> httpx.Response:
+    asked = {"photo": "sample:coffee", "styles": ["udnie"], "methods": ["adain"], **cells}
+    return client.post("/v1/comparisons", json=asked, headers={"Idempotency-Key": "cells"})
+
+
+def test_a_key_with_other_cells_deletes_nothing(visitor: httpx.Client) -> None:
+    made = compared(visitor, styles=["udnie", "great-wave"]).json()["jobs"]
+    other = compared(visitor, styles=["udnie", "the-scream"])
+    assert other.status_code == 422
+    assert "another order" in other.json()["detail"]
+    kept = visitor.get("/v1/jobs").json()["jobs"]
+    assert {job["id"] for job in kept} == {job["id"] for job in made}
+    for job in made:
+        visitor.delete(f"/v1/jobs/{job['id']}")
+
+
+def test_a_key_that_comes_again_into_a_full_queue_deletes_nothing(visitor: httpx.Client) -> None:
+    made = compared(visitor).json()["jobs"]
+    others = [ordered(visitor, seed=seed).json() for seed in range(4)]  # room for one more
+    styles = ["udnie", "great-wave", "the-scream"]
+    assert compared(visitor, styles=styles).status_code == 429
+    jobs = visitor.get("/v1/jobs").json()["jobs"]
+    assert {job["id"] for job in jobs} == {job["id"] for job in (*made, *others)}
+    for job in jobs:
+        visitor.delete(f"/v1/jobs/{job['id']}")
+
+
+def test_an_upload_near_its_end_is_not_taken(site: Any, visitor: httpx.Client) -> None:
+    photo, style = uploaded(visitor), uploaded(visitor)
+    both = {"photo": photo, "styles": [{"source": style}]}
+    job = ordered(visitor, **both).json()
+    visitor.delete(f"/v1/jobs/{job['id']}")
+    key = f"uploads/{visitor.cookies['impasto']}/{style}/about.json"
+    about = json.loads(site.studio.storage.get(key))
+    soon = datetime.now(UTC) + timedelta(minutes=9)
+    site.studio.storage.put(key, json.dumps({**about, "expires": soon.isoformat()}).encode())
+    answer = ordered(visitor, **both)
+    assert answer.status_code == 422
+    assert "upload it again" in answer.json()["detail"]
+
+
+def test_a_storage_that_is_away_is_said(
+    site: Any, visitor: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = uploaded(visitor)
+
+    def fail(key: str) -> None:
+        raise StorageDown
+
+    monkeypatch.setattr(site.services.storage, "get", fail)
+    for path in (f"/v1/uploads/{photo}", f"/v1/uploads/{photo}/preview"):
+        answer = visitor.get(path)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
+        assert "storage does not answer" in answer.json()["detail"]
+
+
+def test_an_upload_that_is_not_there_tells_no_secret(visitor: httpx.Client) -> None:
+    uploaded(visitor)
+    answer = visitor.get(f"/v1/uploads/u{'0' * 32}/preview")
+    assert answer.status_code == 404
+    assert visitor.cookies["impasto"] not in answer.text
+    assert "expired" in answer.json()["detail"]
 
 
 TABLE = {

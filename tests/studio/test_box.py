@@ -58,6 +58,13 @@ def die(task, tell):
 def leave(task, tell):
     os._exit(7)
 
+def finish(task, tell):
+    try:
+        time.sleep(1000)
+    except KeyboardInterrupt:
+        time.sleep(2)
+        return {"finished": True}
+
 def steps(task, tell):
     done = 0
     try:
@@ -165,6 +172,13 @@ def test_stopped_with_nothing_to_show(new: Callable[..., Box]) -> None:
     pid = box.call({"do": "echo"})["pid"]
     with pytest.raises(Stopped):
         box.call({"do": "hang"}, stop=after(0.1))
+    assert box.call({"do": "echo"})["pid"] == pid
+
+
+def test_a_box_of_patience_lets_it_finish(new: Callable[..., Box]) -> None:
+    box = new(grace=20.0)
+    pid = box.call({"do": "echo"})["pid"]
+    assert box.call({"do": "finish"}, seconds=1.0, stop=after(0.1)) == {"finished": True}
     assert box.call({"do": "echo"})["pid"] == pid
 
 

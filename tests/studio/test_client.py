@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from PIL import Image
 from impasto.errors import BadInput, ImpastoError
 from impasto.media import image as media
 from impasto.recipe import Recipe
-from impasto.studio.client import Studio, Trouble
+from impasto.studio import events, receiving, uploads
+from impasto.studio.api import results
+from impasto.studio.client import TRIES, Studio, Trouble
 from impasto.studio.orders import JobView
 
 PAGE = Path(__file__).parents[2] / "docs" / "studio.md"
@@ -100,12 +103,78 @@ def test_a_studio_without_room_is_asked_again(monkeypatch: pytest.MonkeyPatch) -
     assert slept == [7, 1]
 
 
-def test_a_failed_painting_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe(photo="sample:coffee")
-    facts = {"kind": "picture", "recipe": recipe, "photo": recipe.photo, "created": ""}
-    job = JobView(id="1", state="failed", reason="no memory", **facts)
+def test_what_did_not_get_through_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    seen: list[str] = []
+
+    def torn(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.method} {request.headers.get('idempotency-key', '')[:5]}".strip())
+        raise httpx.ReadError("torn")
+
     with Studio() as client:
-        monkeypatch.setattr(client, "events", lambda id: iter([job]))
+        client.http._transport = httpx.MockTransport(torn)
+        for call in (
+            lambda: client.job("1"),
+            lambda: client.delete("1"),  # may have been done: the next would be told 404
+            lambda: client.paint("sample:coffee", "udnie"),
+        ):
+            with pytest.raises(httpx.ReadError):
+                call()
+    assert [seen.count("GET"), seen.count("DELETE"), len(seen)] == [TRIES, 1, 2 * TRIES + 1]
+    assert len(set(seen)) == 3  # the order kept its key
+    assert slept == [0.5, 1, 2, 4] * 2
+
+
+def test_waiting_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = httpx.Response(200, text=a_job("running").model_dump_json())
+    with Studio() as client:
+        client.http._transport = httpx.MockTransport(lambda request: answer)
+        for seconds in (0, 0.3):
+            start = time.monotonic()
+            assert client.wait("1", seconds=seconds).state == "running"
+            assert seconds <= time.monotonic() - start < seconds + 0.3
+
+
+def test_a_studio_that_starts_anew_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    away = httpx.ConnectError("refused")
+    steps = ["queued", away, away, httpx.Response(502), "running", httpx.ReadError(""), "done"]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        step = steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, str):
+            return httpx.Response(200, text=a_job(step).model_dump_json())
+        return step
+
+    with Studio() as client:
+        client.http._transport = httpx.MockTransport(answer)
+        assert client.wait("1").state == "done"
+        monkeypatch.setattr("impasto.studio.client.ABSENCE", -1)
+        steps += [away]
+        with pytest.raises(httpx.ConnectError):
+            client.wait("1")
+
+
+def a_job(state: Any, **facts: Any) -> JobView:
+    recipe = Recipe(photo="sample:coffee")
+    given = {
+        "kind": "picture",
+        "recipe": recipe,
+        "asked": recipe,
+        "photo": recipe.photo,
+        "created": "",
+        **facts,
+    }
+    return JobView(id="1", state=state, **given)
+
+
+def test_a_failed_painting_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = a_job("failed", reason="no memory")
+    with Studio() as client:
+        monkeypatch.setattr(client, "_look", lambda id, end: job)
         with pytest.raises(ImpastoError, match="no memory"):
             client.wait("1")
 
@@ -115,10 +184,11 @@ def test_the_token_is_sent() -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == "Bearer secret"
+        assert request.headers["cookie"] == f"impasto={'0' * 32}"
         seen.set()
         return httpx.Response(200, json={"jobs": [], "next": None})
 
-    with Studio(token="secret") as client:
+    with Studio(token="secret", owner="0" * 32) as client:
         client.http._transport = httpx.MockTransport(answer)
         list(client.jobs())
     assert seen.is_set()
@@ -160,3 +230,17 @@ def test_the_limits_are_those_of_the_code() -> None:
     text = PAGE.read_text()
     for name in Limits.model_fields:
         assert f"--{name.replace('_', '-')}`" in text, name
+
+
+def test_the_bounds_of_all_visitors_are_those_of_the_code() -> None:
+    text = PAGE.read_text()
+    for words in (
+        f"| {receiving.AT_ONCE}, with {receiving.TOGETHER / 1e9:g} GB together |",
+        f"| {receiving.START:g} s, and 1 s more for every {receiving.RATE / 1e3:g} kB; "
+        f"{receiving.SILENCE:g} s of silence |",
+        f"| {uploads.OWN} of one visitor |",
+        f"| {uploads.ALL} of all, {uploads.ALL_BYTES / 1e9:g} GB |",
+        f"| {events.OWN_STREAMS} of one visitor; {events.STREAMS} of all |",
+        f"| {results.MOST} results, {results.MOST_BYTES / 1e9:g} GB |",
+    ):
+        assert words in text, words

@@ -13,6 +13,7 @@ from fastapi.sse import ServerSentEvent
 
 from impasto.recipe import Recipe
 from impasto.studio.events import OWN_STREAMS, Hub
+from impasto.studio.jobs import NoSuchJob
 from impasto.studio.orders import JobView
 from impasto.studio.problems import Refused
 
@@ -20,7 +21,7 @@ from impasto.studio.problems import Refused
 def job(id: str, state: Any = "running", **facts: Any) -> JobView:
     recipe = Recipe(photo="sample:coffee")
     given = {"created": "2026-01-01T00:00:00.000Z", "photo": recipe.photo, **facts}
-    return JobView(id=id, kind="picture", state=state, recipe=recipe, **given)
+    return JobView(id=id, kind="picture", state=state, recipe=recipe, asked=recipe, **given)
 
 
 class Fake:
@@ -28,9 +29,15 @@ class Fake:
 
     def __init__(self) -> None:
         self.now: list[tuple[str, JobView]] = []
+        self.kept: dict[str, JobView] = {}
 
     def active(self, seconds: float) -> list[tuple[str, JobView]]:
         return [*self.now]
+
+    def get(self, owner: str, id: str) -> JobView:
+        if id in self.kept:
+            return self.kept[id]
+        raise NoSuchJob
 
 
 async def heard(hub: Hub, listener: Any, first: Any = (), count: int = 1) -> list[ServerSentEvent]:
@@ -107,6 +114,44 @@ def test_the_poller_tells_owners_of_changes_only() -> None:
     asyncio.run(run())
 
 
+def test_what_another_process_deleted_is_gone() -> None:
+    """The queue does not tell of it: it is missing there, as what ended a while ago is."""
+
+    async def run() -> None:
+        queue = Fake()
+        hub = Hub(queue)  # type: ignore[arg-type]
+        queue.now = [("a", job("1")), ("a", job("2")), ("a", job("3", "done")), ("b", job("4"))]
+        mine = hub.enter("a")
+        poller = asyncio.create_task(hub.run())
+        assert len(await heard(hub, mine, (), 3)) == 3
+        queue.kept = {"2": job("2", "done"), "3": job("3", "done")}
+        queue.now = []
+        told = await asyncio.wait_for(heard(hub, mine, (), 2), 5)
+        assert [(event.event, event.id and event.data) for event in told] == [
+            ("gone", {"id": "1"}),
+            ("job", queue.kept["2"]),
+        ]
+        await asyncio.sleep(0.5)
+        assert mine.news == {}
+        poller.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_stream_about_a_job_that_another_process_deletes_ends() -> None:
+    """Even where the poller never saw it."""
+
+    async def run() -> None:
+        hub = Hub(Fake())  # type: ignore[arg-type]
+        poller = asyncio.create_task(hub.run())
+        listener = hub.enter("a", "1")
+        events = await asyncio.wait_for(heard(hub, listener, [job("1", "queued")], 9), 5)
+        assert [event.event for event in events] == ["job", "gone"]
+        poller.cancel()
+
+    asyncio.run(run())
+
+
 def test_trouble_with_the_database_passes(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Fake):
         def active(self, seconds: float) -> list[tuple[str, JobView]]:
@@ -137,6 +182,21 @@ def test_streams_are_counted() -> None:
         hub.enter("a")
         hub.close()
         assert all(listener.closed for listener in hub.listeners)
+
+    asyncio.run(run())
+
+
+def test_streams_of_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impasto.studio.events.STREAMS", 2)
+
+    async def run() -> None:
+        hub = Hub(Fake())  # type: ignore[arg-type]
+        hub.enter("a")
+        hub.enter("b")
+        with pytest.raises(Refused) as refused:
+            hub.enter("c")
+        assert refused.value.status == 503
+        assert "Retry-After" in refused.value.headers
 
     asyncio.run(run())
 

@@ -5,14 +5,17 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from impasto.errors import BadInput
+from impasto.studio import jobs
 from impasto.studio.jobs import Jobs, KeyReused, NoSuchJob, QueueFull
 from impasto.studio.orders import Outcome
+from impasto.studio.storage import StorageDown
 
 from .conftest import Studio, order
 
@@ -102,19 +105,77 @@ def test_who_waits_for_little_comes_first(studio: Studio) -> None:
     assert studio.jobs.get("b", one).position == 2
 
 
+def test_who_waits_long_enough_is_not_overtaken(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twentieth job of a visitor, and a newcomer every minute."""
+    now = round(time.time())
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(time=lambda: now))
+    last = [studio.order("a").id for _ in range(20)][-1]
+    places = []
+    for minute in range(1, 31):
+        now += 60
+        studio.order(f"newcomer-{minute}")
+        places.append(studio.jobs.get("a", last).position)
+    assert places[0] == 21  # the newcomer comes first
+    assert places[17:] == 13 * [38]  # and from the nineteenth on they come after it
+    assert all(0 < row.priority < 2**31 for row in studio.jobs.waiting())
+
+
+def test_the_queue_of_the_workers_is_ours(studio: Studio) -> None:
+    """DBOS hands jobs out in the order in which we show them."""
+    ids = [studio.order(owner).id for owner in "aabac"]
+    shown = [row.id for row in studio.jobs.waiting()]
+    text = "SELECT workflow_uuid FROM workflow_status ORDER BY priority, created_at"
+    with studio.jobs.database.engine.connect() as connection:
+        assert list(connection.execute(sa.text(text)).scalars()) == shown
+    assert [ids.index(id) for id in shown] == [0, 2, 4, 1, 3]
+
+
+def test_what_was_asked_stays_open(studio: Studio) -> None:
+    id = studio.order(method="auto", size=None).id
+    settled = order(size=512).recipe
+    outcome = Outcome(done=True, recipe=settled).model_dump(mode="json")
+    became(studio, id, "SUCCESS", outcome=outcome)
+    view = studio.jobs.get("a", id)
+    assert (view.recipe, view.asked) == (settled, order(method="auto", size=None).recipe)
+
+
+def test_a_job_is_forgotten_though_its_files_cannot_be(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(prefix: str) -> None:
+        raise StorageDown
+
+    id = studio.order().id
+    done(studio, id)
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.storage, "delete_prefix", fail)
+        studio.jobs.delete("a", id)
+    assert id in caplog.text
+    assert studio.jobs.list("a") == ([], None)
+    studio.jobs.expire(time.time() + 3700)
+    assert studio.storage.list("jobs/") == []
+
+
 def test_a_key_counts_once(studio: Studio) -> None:
     with ThreadPoolExecutor(4) as pool:
-        views = list(pool.map(lambda _: studio.jobs.submit(order("a"), "key"), range(8)))
-    assert len({view.id for view in views}) == 1
-    assert studio.jobs.submit(order("b"), "key").id != views[0].id
+        found = list(pool.map(lambda _: studio.jobs.submit(order("a"), "key"), range(8)))
+    assert len({one.view.id for one in found}) == 1
+    assert sum(one.made for one in found) == 1
+    other = studio.jobs.submit(order("b"), "key")
+    assert other.made
+    assert other.view.id != found[0].view.id
     with pytest.raises(KeyReused):
         studio.jobs.submit(order("a", size=65), "key")
     assert studio.jobs.counts()["queued"] == 2
 
 
 def test_a_key_counts_once_when_the_queue_is_full(small: Studio) -> None:
-    first = [small.jobs.submit(order("a"), str(number)).id for number in range(3)]
-    assert [small.jobs.submit(order("a"), str(number)).id for number in range(3)] == first
+    first = [small.jobs.submit(order("a"), str(number)) for number in range(3)]
+    again = [small.jobs.submit(order("a"), str(number)) for number in range(3)]
+    assert [one.view.id for one in again] == [one.view.id for one in first]
+    assert [one.made for one in (*first, *again)] == 3 * [True] + 3 * [False]
 
 
 def test_cancelled_in_the_queue(studio: Studio) -> None:
@@ -165,7 +226,7 @@ def test_lists_go_on(studio: Studio) -> None:
 
 def test_lists_of_a_comparison(studio: Studio) -> None:
     studio.order()
-    one = studio.jobs.submit(order().model_copy(update={"comparison": "c"}))
+    one = studio.jobs.submit(order().model_copy(update={"comparison": "c"})).view
     assert [view.id for view in studio.jobs.list("a", comparison="c")[0]] == [one.id]
 
 

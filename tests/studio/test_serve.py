@@ -228,11 +228,14 @@ def test_addresses() -> None:
 
 
 def test_what_a_killed_server_left_is_removed(tmp_path: Path) -> None:
-    old, new = tmp_path / "incoming" / "old", tmp_path / "incoming" / "new"
-    for folder in (old, new):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    here = socket.gethostname()
+    names = ("old", "new", f"{here}-{gone.pid}-a", f"{here}-{os.getpid()}-b", "elsewhere-1-c")
+    for folder in (tmp_path / "incoming" / name for name in names):
         folder.mkdir(parents=True)
         (folder / "source").touch()
-    os.utime(old, (0, 0))
+    os.utime(tmp_path / "incoming" / "old", (0, 0))
     assert serve.incoming(tmp_path) == tmp_path / "incoming"
-    assert not old.exists()
-    assert new.exists()
+    kept = {path.name for path in (tmp_path / "incoming").iterdir()}
+    assert kept == {names[1], names[3], names[4]}

@@ -7,11 +7,12 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, PngImagePlugin
 
 from impasto.recipe import Recipe, StyleShare
 from impasto.studio.problems import Refused
@@ -62,9 +63,19 @@ def test_the_place_is_removed_and_the_picture_upright(site: Any, visitor: httpx.
     assert kept.info == {}
 
 
-def test_the_recipe_stays_inside(visitor: httpx.Client) -> None:
-    from PIL import PngImagePlugin
+@pytest.mark.parametrize(
+    "text", ["no Recipe", '{"photo": "' + 200_000 * "a" + '"}', '{"photo": "a.jpg", "spy": "x"}']
+)
+def test_what_is_no_recipe_is_not_kept(site: Any, visitor: httpx.Client, text: str) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("impasto", text)
+    upload = sent(visitor, encoded("PNG", pnginfo=info)).json()
+    assert upload["recipe"] is None
+    key = next(key for key in stored(site, visitor) if key.endswith("picture.png"))
+    assert Image.open(io.BytesIO(site.studio.storage.get(key))).info == {}
 
+
+def test_the_recipe_stays_inside(visitor: httpx.Client) -> None:
     recipe = Recipe(photo="a.jpg", styles=(StyleShare(source="starry-night"),), size=32)
     info = PngImagePlugin.PngInfo()
     info.add_itxt("impasto", recipe.model_dump_json())
@@ -198,6 +209,83 @@ def test_a_sender_who_falls_silent_is_not_waited_for(
         line.sendall(REQUEST % 50_000 + encoded()[:500])
         assert b" 408 " in line.recv(65536).split(b"\r\n")[0]
     wait_until(lambda: not site.left_over())
+
+
+def test_a_sender_who_drips_is_cut_off(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never falls silent; still it has to come forward."""
+    monkeypatch.setattr("impasto.studio.receiving.START", 0.4)
+    monkeypatch.setattr("impasto.studio.receiving.LINGER", 0.1)
+    host, port = site.url.removeprefix("http://").split(":")
+    start = time.monotonic()
+    with socket.create_connection((host, int(port)), timeout=0.05) as line:
+        line.sendall(REQUEST % 50_000)
+        answer = b""
+        while not answer:
+            assert time.monotonic() - start < 5
+            line.sendall(b"\xff")
+            with suppress(TimeoutError):
+                answer = line.recv(65536)
+    assert b" 408 " in answer.split(b"\r\n")[0]
+    wait_until(lambda: not site.left_over())
+
+
+def test_only_so_many_send_at_once(
+    site: Any, visitor: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = site.services.intake
+    monkeypatch.setattr(intake, "most", 1)
+    host, port = site.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(REQUEST % 50_000 + encoded()[:500])
+        wait_until(lambda: intake.senders)
+        assert_busy(sent(visitor, encoded()))
+    wait_until(lambda: not intake.senders)
+    assert sent(visitor, encoded()).status_code == 201
+    assert intake.bytes == 0
+
+
+def test_bytes_of_all_senders_are_counted(
+    site: Any, visitor: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = site.services.intake
+    data = encoded()
+    for room in (100, len(data)):  # for the file; for what is made of it
+        monkeypatch.setattr(intake, "together", room)
+        assert_busy(sent(visitor, data))
+        assert intake.bytes == 0
+        assert stored(site, visitor) == []
+    wait_until(lambda: not site.left_over())
+
+
+def test_uploads_of_all_visitors_are_counted(
+    site: Any, visitor: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(visitor, encoded())
+    for bound in ("most", "most_bytes"):
+        with monkeypatch.context() as patch, site.visitor() as other:
+            patch.setattr(site.services.stock, bound, 1)
+            assert_busy(sent(other, encoded()))
+    assert sent(visitor, encoded()).status_code == 201
+
+
+def test_others_may_decode_while_it_is_stored(
+    site: Any, visitor: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, inside = site.services.storage.put, []
+
+    def slow(key: str, data: bytes) -> None:
+        inside.append(site.services.desk._inside)
+        put(key, data)
+
+    monkeypatch.setattr(site.services.storage, "put", slow)
+    assert sent(visitor, encoded()).status_code == 201
+    assert inside == [0, 0, 0]
+
+
+def assert_busy(answer: httpx.Response) -> None:
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.json()["detail"]
 
 
 def test_forms_are_explained(visitor: httpx.Client) -> None:

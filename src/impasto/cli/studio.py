@@ -86,11 +86,11 @@ def serve(
 
 @click.command(context_settings=SETTINGS)
 @click.option("--threads", type=click.IntRange(1, 1024), help="Cores to use [all].")
-@click.option("--with-parent", is_flag=True, hidden=True)
+@click.option("--with-parent", type=int, hidden=True)
 @places
 def worker(
     threads: int | None,
-    with_parent: bool,
+    with_parent: int | None,
     data: Path | None,
     database: str | None,
     storage: str | None,

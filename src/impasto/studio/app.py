@@ -33,6 +33,7 @@ from impasto.studio.events import Hub
 from impasto.studio.jobs import Jobs
 from impasto.studio.limits import Limits
 from impasto.studio.metrics import Metrics, Recorder
+from impasto.studio.problems import Refused
 from impasto.studio.security import Door, Gate
 from impasto.studio.shelf import Shelf, Speeds
 from impasto.studio.storage import Storage
@@ -144,7 +145,12 @@ async def _kept(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _read_shelf(services: Services) -> None:
-    await services.shelf.goods(services.desk)
+    while not services.shelf.ready:
+        try:
+            await services.shelf.goods(services.desk)
+        except Refused as error:  # its decoder died; the next one may not
+            log.warning("shelf: %s", error)
+            await asyncio.sleep(1)
 
 
 async def _expire(services: Services) -> None:

@@ -26,7 +26,7 @@ START = "import sys; from impasto.studio.boxed import begin; begin(sys.argv[1])"
 """What the child runs."""
 
 GRACE = 1.5
-"""Seconds that a child has to stop by itself."""
+"""Seconds that a child has to stop by itself, unless its box says something else."""
 
 LOOK = 0.05
 """Seconds between two looks at time, memory and whether to stop."""
@@ -58,13 +58,18 @@ class Box:
 
     work: ``module:function``. The function is called once in the child and returns what does each
     task: ``(task, tell) -> result``, where all three are JSON, and ``tell`` sends events meanwhile.
-    To stop it, KeyboardInterrupt is raised in it; it may return what it has, or let it pass.
+    To stop it, KeyboardInterrupt is raised in it; it may return what it has, or let it pass, and is
+    killed when it has done neither ``grace`` seconds later.
     """
 
     def __init__(
-        self, work: str, memory_mb: float | None = None, threads: int | None = None
+        self,
+        work: str,
+        memory_mb: float | None = None,
+        threads: int | None = None,
+        grace: float = GRACE,
     ) -> None:
-        self.work, self.memory_mb, self.threads = work, memory_mb, threads
+        self.work, self.memory_mb, self.threads, self.grace = work, memory_mb, threads, grace
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: Queue[Message | None] = Queue()
         self._one = threading.Lock()
@@ -118,7 +123,7 @@ class Box:
             self.start()
             self._send({"task": dict(task)})
             try:
-                return self._wait(_Watch(seconds, self.memory_mb, stop), tell)
+                return self._wait(_Watch(seconds, self.memory_mb, stop, self.grace), tell)
             except BaseException:  # what it still does is for nobody
                 if not self._idle:
                     self.close()
@@ -176,9 +181,13 @@ class _Watch:
     """The limits of one task."""
 
     def __init__(
-        self, seconds: float | None, memory_mb: float | None, stop: Callable[[], bool]
+        self,
+        seconds: float | None,
+        memory_mb: float | None,
+        stop: Callable[[], bool],
+        grace: float,
     ) -> None:
-        self.seconds, self.memory_mb, self.stop = seconds, memory_mb, stop
+        self.seconds, self.memory_mb, self.stop, self.grace = seconds, memory_mb, stop, grace
         self.limit = f"{seconds or 0:.{0 if (seconds or 0) >= 10 else 1}f}"
         self.start = time.monotonic()
         self.stopping: float | None = None
@@ -186,13 +195,14 @@ class _Watch:
     def look(self, pid: int | None) -> bool:
         """Whether it is to be stopped now.  Raises BoxDied for too much, Stopped for too late."""
         now = time.monotonic()
-        if self.seconds is not None and now - self.start > self.seconds:
+        late = self.seconds is not None and now - self.start > self.seconds
+        if late and self.stopping is None:
             text = f"It took longer than {self.limit} s: a smaller size is faster."
             raise BoxDied(text, again=False)
         if self.memory_mb is not None and _memory_mb(pid) > self.memory_mb:
             limit = f"{self.memory_mb:.0f} MB"
             raise BoxDied(f"It ran out of memory ({limit} are allowed): try a smaller size.")
-        if self.stopping is not None and now - self.stopping > GRACE:
+        if self.stopping is not None and now - self.stopping > self.grace:
             raise Stopped("Stopped.")
         if self.stopping is None and self.stop():
             self.stopping = now

@@ -14,11 +14,26 @@ from impasto.errors import BadInput, ImpastoError
 from impasto.recipe import StyleShare
 from impasto.studio.orders import JobView, is_upload
 
+OWNER = "impasto"
+"""The cookie that tells who somebody is."""
+
 TRIES = 5
 """How often a request is sent that the studio had no room for, or that did not get through."""
 
 LONGEST = 30.0
 """Seconds that are waited before it is sent again, at most."""
+
+PAUSES = 0.1, 2.0
+"""Least and most seconds between two looks at a job that is waited for."""
+
+ABSENCE = 120.0
+"""Seconds for which a studio may be away while a job is waited for: it is started anew."""
+
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""What leaves no doubt that the studio has not seen a request."""
+
+AWAY = frozenset({429, 502, 503, 504})
+"""What a studio answers that is busy, or a proxy without it."""
 
 
 class Trouble(ImpastoError):
@@ -32,14 +47,21 @@ class Trouble(ImpastoError):
 class Studio:
     """A studio somewhere. Its jobs belong to the token, or else to this object.
 
+    All who send a token are one visitor, unless they have an ``owner``: 32 hexadecimal digits.
+
     Raises ``Trouble`` for what the studio refuses, httpx.TransportError where there is none.
     """
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8000", token: str | None = None, timeout: float = 60.0
+        self,
+        url: str = "http://127.0.0.1:8000",
+        token: str | None = None,
+        timeout: float = 60.0,
+        owner: str | None = None,
     ) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self.http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        jar = {OWNER: owner} if owner else {}
+        self.http = httpx.Client(base_url=url, headers=headers, cookies=jar, timeout=timeout)
 
     def __enter__(self) -> "Studio":
         return self
@@ -91,19 +113,39 @@ class Studio:
         return self.result(self.wait(job.id).id) if wait else job
 
     def wait(self, id: str, seconds: float | None = None) -> JobView:
-        """A job, once it has ended, or after so many seconds.
+        """A job, once it has ended, or as it is after so many seconds.
+
+        A studio that is started anew meanwhile is waited for.
 
         Raises ImpastoError when it failed.
         """
-        until = None if seconds is None else time.monotonic() + seconds
+        began = heard = time.monotonic()
+        end = float("inf") if seconds is None else began + seconds
+        job: JobView | None = None
         while True:
-            for job in self.events(id):
-                if job.state == "failed":
-                    raise ImpastoError(f"The painting failed: {job.reason}")
-                if job.state in ("done", "cancelled"):
-                    return job
-                if until is not None and time.monotonic() > until:
-                    return job
+            try:
+                job, heard = self._look(id, end), time.monotonic()
+            except (httpx.TransportError, Trouble) as error:
+                if isinstance(error, Trouble) and error.status not in AWAY:
+                    raise
+                over = time.monotonic() >= end and job is None
+                if over or time.monotonic() - heard > ABSENCE:
+                    raise
+            if job is not None and job.state == "failed":
+                raise ImpastoError(f"The painting failed: {job.reason}")
+            now = time.monotonic()
+            if job is not None and (job.state in ("done", "cancelled") or now >= end):
+                return job
+            pause = min(max(PAUSES[0], (now - began) / 10), PAUSES[1])
+            time.sleep(max(0.0, min(pause, end - now)))
+
+    def _look(self, id: str, end: float) -> JobView:
+        """A job as it is now, asked once, and not for much longer than until that time."""
+        most = self.http.timeout.read or LONGEST
+        patience = min(most, max(1.0, end - time.monotonic()))
+        answer = self.http.get(f"/v1/jobs/{id}", timeout=patience)
+        _check(answer)
+        return _job(answer)
 
     def events(self, id: str | None = None) -> Iterator[JobView]:
         """Every change of a job until it has ended, or of all one's jobs for ever."""
@@ -161,14 +203,31 @@ class Studio:
         return StyleShare.parse(style).model_dump()
 
     def _sent(self, method: str, path: str, **what: Any) -> httpx.Response:
-        """The answer; where the studio has no room, it is asked again when it says."""
-        for attempt in range(TRIES):
-            answer = self.http.request(method, path, **what)
-            if answer.status_code not in (429, 503) or attempt == TRIES - 1:
+        """The answer; where the studio has no room, it is asked again when it says.
+
+        What may have got through is sent again only where twice is as good as once.
+        """
+        safe = method == "GET" or "Idempotency-Key" in what.get("headers", {})
+        again = httpx.TransportError if safe else UNSENT
+        for attempt in range(TRIES - 1):
+            try:
+                answer = self.http.request(method, path, **what)
+            except again:
+                time.sleep(0.5 * 2**attempt)
+                continue
+            if answer.status_code not in (429, 503):
                 break
-            time.sleep(min(LONGEST, float(answer.headers.get("Retry-After", "1"))))
+            time.sleep(_pause(answer))
+        else:
+            answer = self.http.request(method, path, **what)
         _check(answer)
         return answer
+
+
+def _pause(answer: httpx.Response) -> float:
+    """Seconds to wait; a proxy may say a date instead."""
+    text = answer.headers.get("Retry-After", "1")
+    return min(LONGEST, float(text)) if text.isdecimal() else 1.0
 
 
 def _read(path: Path) -> bytes:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from impasto.media.image import Picture
+    from impasto.recipe import Recipe
 
 Task = Mapping[str, Any]
 Tell = Callable[[dict[str, Any]], None]
@@ -73,21 +74,21 @@ def picture(task: Task) -> dict[str, Any]:
         raise BadPicture("The picture goes over itself too often: save it as an ordinary JPEG.")
     found = media.read(data, media.Limits(task["pixels"], task["bytes"]))
     clean = media.to_pil(found.pixels, found.alpha)
-    _save_png(clean, folder / "picture.png", found.recipe)
-    _save_preview(clean, folder / "preview.webp")
     recipe, notices = _recipe(found)
+    _save_png(clean, folder / "picture.png", recipe)
+    _save_preview(clean, folder / "preview.webp")
     if _moves(data):
         notices.append("This is an animation: its first picture is used.")
     return {
         "width": clean.width,
         "height": clean.height,
         "alpha": found.alpha is not None,
-        "recipe": recipe,
+        "recipe": None if recipe is None else recipe.model_dump(mode="json"),
         "notices": notices,
     }
 
 
-def _recipe(found: "Picture") -> tuple[dict[str, Any] | None, list[str]]:
+def _recipe(found: "Picture") -> tuple["Recipe | None", list[str]]:
     """The Recipe inside, and what there is to say about it."""
     from pydantic import ValidationError
 
@@ -99,7 +100,7 @@ def _recipe(found: "Picture") -> tuple[dict[str, Any] | None, list[str]]:
         recipe = Recipe.model_validate_json(found.recipe)
     except ValidationError:
         return None, ["The settings inside the picture are not of this version: they are left out."]
-    return recipe.model_dump(mode="json"), []
+    return recipe, []
 
 
 def _moves(data: bytes) -> bool:
@@ -111,7 +112,7 @@ def _moves(data: bytes) -> bool:
     return data[:4] == b"\x89PNG" and b"acTL" in data[:4096]
 
 
-def _save_png(picture: "Image.Image", path: Path, recipe: str | None) -> None:
+def _save_png(picture: "Image.Image", path: Path, recipe: "Recipe | None") -> None:
     """Quickly rather than small: it is read once, by a worker."""
     from PIL import PngImagePlugin
 
@@ -119,7 +120,7 @@ def _save_png(picture: "Image.Image", path: Path, recipe: str | None) -> None:
 
     info = PngImagePlugin.PngInfo()
     if recipe is not None:
-        info.add_itxt(MARK, recipe)
+        info.add_itxt(MARK, recipe.model_dump_json())
     picture.save(path, "PNG", compress_level=1, pnginfo=info)
 
 

@@ -1,13 +1,16 @@
 """The desk: a few decoders, where files are opened, and the queue in front of them."""
 
 import asyncio
+import os
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from fastapi.concurrency import run_in_threadpool
 
 from impasto.studio.box import Box, BoxDied
@@ -73,11 +76,23 @@ class Desk:
     @contextmanager
     def room(self) -> Iterator[Path]:
         """A folder for the files of one task, which is gone afterwards."""
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        folder = Path(tempfile.mkdtemp(prefix=f"{whose()}-", dir=self.folder))
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def whose() -> str:
+    """What the names of this process's folders begin with."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Whether the folder belongs to a process of this machine that is no more."""
+    host, _, process = folder.name.rpartition("-")[0].rpartition("-")
+    here = host == socket.gethostname() and process.isdecimal()
+    return here and not psutil.pid_exists(int(process))
 
 
 def opened(box: Box, task: Mapping[str, object], seconds: float = SECONDS) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import ServerSentEvent
 
-from impasto.studio.jobs import Jobs
+from impasto.studio.jobs import Jobs, NoSuchJob
 from impasto.studio.orders import JobView
 from impasto.studio.problems import Refused
 
@@ -22,8 +22,11 @@ POLLING = 0.3
 LATELY = 10.0
 """Seconds for which a job that has finished is still looked at."""
 
-STREAMS, OWN_STREAMS = 1000, 16
+STREAMS, OWN_STREAMS = 500, 16
 """Streams that may be open at once, of all and of one visitor."""
+
+Seen = dict[str, tuple[str, JobView]]
+"""Owner and state by id."""
 
 FINAL = frozenset({"done", "failed", "cancelled"})
 
@@ -57,7 +60,7 @@ class Hub:
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
         self.listeners: set[Listener] = set()
-        self._seen: dict[str, tuple[str, JobView]] = {}
+        self._seen: Seen = {}
         self._gone: deque[str] = deque(maxlen=1000)
         self._someone = asyncio.Event()
         self._closed = False
@@ -67,8 +70,11 @@ class Hub:
 
         Raises Refused when there are too many.
         """
+        if self._closed or len(self.listeners) >= STREAMS:
+            text = "The studio has no free event stream: ask for the job itself, or try later."
+            raise Refused(503, text, {"Retry-After": "5"})
         own = sum(listener.owner == owner for listener in self.listeners)
-        if self._closed or len(self.listeners) >= STREAMS or own >= OWN_STREAMS:
+        if own >= OWN_STREAMS:
             text = f"{own} streams are open: close one, or read all jobs from /v1/events."
             raise Refused(429, text, {"Retry-After": "5"})
         listener = Listener(owner, only)
@@ -104,18 +110,42 @@ class Hub:
         while True:
             await self._someone.wait()
             try:
-                self._compare(await run_in_threadpool(self.jobs.active, LATELY))
+                active = await run_in_threadpool(self.jobs.active, LATELY)
+                lost = self._compare(active)
+                for id, (owner, view) in (await run_in_threadpool(self._found, lost)).items():
+                    self.tell(owner, id, view)
             except Exception:  # the database may come back
                 LOG.exception("events")
                 await asyncio.sleep(2)
             await asyncio.sleep(POLLING)
 
-    def _compare(self, active: Sequence[tuple[str, JobView]]) -> None:
+    def _compare(self, active: Sequence[tuple[str, JobView]]) -> Seen:
+        """Tell what has changed.  ->  what was seen before and is no more, and why is not known"""
         now = {view.id: (owner, view) for owner, view in active}
         for id, (owner, view) in now.items():
             if self._seen.get(id) != (owner, view):
                 self.tell(owner, id, view)
+        listening = {listener.owner for listener in self.listeners}
+        lost = {
+            id: (owner, view)
+            for id, (owner, view) in self._seen.items()
+            if id not in now and id not in self._gone and owner in listening
+        }
         self._seen = now
+        return lost
+
+    def _found(self, lost: Seen) -> dict[str, tuple[str, JobView | None]]:
+        """What has become of jobs: ended longer ago than lately, or deleted by another process."""
+        found: dict[str, tuple[str, JobView | None]] = {}
+        for id, (owner, before) in lost.items():
+            try:
+                view = self.jobs.get(owner, id)
+            except NoSuchJob:
+                found[id] = owner, None
+            else:
+                if view != before:
+                    found[id] = owner, view
+        return found
 
     async def stream(
         self, listener: Listener, first: Callable[[], Sequence[JobView]]
@@ -126,6 +156,8 @@ class Hub:
         """
         for view in await run_in_threadpool(first):
             listener.news.setdefault(view.id, view)
+            if view.state not in FINAL:  # or it could vanish before the poller has seen it
+                self._seen.setdefault(view.id, (listener.owner, view))
         while not listener.closed:
             news, listener.news = listener.news, {}
             listener.woken.clear()

@@ -1,14 +1,16 @@
 """One job in the hands of a worker: files in, events out, and what became of it."""
 
+import io
 import logging
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,14 +19,17 @@ from impasto.studio.box import Box, BoxDied, Message, Stopped
 from impasto.studio.database import CANCELLED, RUNNING, Database, Row
 from impasto.studio.limits import Limits
 from impasto.studio.orders import Order, Outcome, uploads
-from impasto.studio.storage import Missing, Storage
+from impasto.studio.storage import Missing, Storage, StorageDown
 
-SCALE = "scale.safetensors"
+SCALE, PREVIEW, RESULT = "scale.safetensors", "preview.webp", "result.png"
 FILES = {"picture": "picture.png", "film": "film"}
 """What an upload of a kind is stored as."""
 
 LOOK = 0.3
 """Seconds between two looks at whether the job is still wanted."""
+
+PATIENCE = 1.0
+"""Seconds between two tries when database or storage do not answer."""
 
 OFTEN = 0.5
 """Least seconds between two notes of progress."""
@@ -33,6 +38,8 @@ DEATHS = 2
 """How often the easel may die over a job without having come further."""
 
 EXPIRED = "A picture that it needs has expired meanwhile: upload it again."
+
+Value = TypeVar("Value")
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +93,9 @@ class Execution:
             self._note(started=started, hand=self.hand)
             outcome = self._painted()
         except Stopped:
-            outcome = Outcome()
+            outcome = self._last()
         except ImpastoError as error:
-            outcome = Outcome(reason=str(error))
+            outcome = self._last() if self._cancelled() else Outcome(reason=str(error))
         except Exception as error:
             log.exception("job %s", self.id)
             outcome = Outcome(reason=f"This should not have happened: {type(error).__name__}.")
@@ -98,7 +105,7 @@ class Execution:
 
     def _painted(self) -> Outcome:
         """Raises ImpastoError for all that can go wrong."""
-        files, begun, deaths = self._fetched(), time.monotonic(), 0
+        files, begun, deaths = self._lasting(self._fetched), time.monotonic(), 0
         while True:
             left = self.workshop.limits.job_seconds - (time.monotonic() - begun)
             try:
@@ -186,6 +193,34 @@ class Execution:
         names = ("done", "total", "fraction", "eta_seconds")
         self._note(progress={name: event[name] for name in names})
 
+    def _last(self) -> Outcome:
+        """What there is of a picture whose easel did not live to write it: the last preview."""
+        if self.order.kind == "film" or not self._cancelled():
+            return Outcome()
+        try:
+            data, size = _as_png(self.workshop.storage.get(self._key(PREVIEW)))
+            self.workshop.storage.put(self._key(RESULT), data)
+        except (Missing, StorageDown, OSError) as error:
+            log.info("job %s has no last picture: %s", self.id, error)
+            return Outcome()
+        return Outcome(result=RESULT, width=size[0], height=size[1])
+
+    def _cancelled(self) -> bool:
+        """Whether its owner has stopped it; else it was deleted, or is another worker's."""
+        row = _patient(lambda: self.workshop.database.row(self.id))
+        return row is not None and row.status == CANCELLED
+
+    def _lasting(self, work: Callable[[], Value]) -> Value:
+        """Do it as soon as the storage answers.  Raises Stopped when nobody wants it any more."""
+        while True:
+            try:
+                return work()
+            except StorageDown as error:
+                log.warning("job %s: %s", self.id, error)
+            if self._stop():
+                raise Stopped("Stopped.")
+            time.sleep(PATIENCE)
+
     def _put(self, name: str) -> None:
         self.workshop.storage.put(self._key(name), (self.folder / name).read_bytes())
 
@@ -208,7 +243,9 @@ class Execution:
         return row.status == RUNNING and row.attributes.get("hand") == self.hand
 
     def _stored(self, done: Message) -> Outcome:
-        self._put(done["result"])
+        if done["interrupted"] and not self._cancelled():
+            return Outcome()
+        _patient(lambda: self._put(done["result"]))
         names = ("recipe", "result", "seconds", "width", "height")
         facts = {name: done[name] for name in names}
         return Outcome.model_validate({"done": not done["interrupted"], **facts})
@@ -218,21 +255,42 @@ class Execution:
         database, storage = self.workshop.database, self.workshop.storage
         row = _patient(lambda: database.row(self.id))
         if row is None:  # deleted meanwhile
-            storage.delete_prefix(self._key(""))
+            with _sweeping():
+                storage.delete_prefix(self._key(""))
         elif row.status == CANCELLED or self._mine(row):
             facts: dict[str, object] = {"outcome": outcome.model_dump(mode="json")}
             if row.status == RUNNING:
                 facts["finished"] = time.time()
             _patient(lambda: database.update(self.id, **facts))
-            storage.delete(self._key(SCALE))
+            with _sweeping():
+                storage.delete(self._key(SCALE))
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _patient(work: Callable[[], Any]) -> Any:
-    """Do it as soon as the database answers."""
+def _patient(work: Callable[[], Value]) -> Value:
+    """Do it as soon as database and storage answer."""
     while True:
         try:
             return work()
-        except SQLAlchemyError as error:
-            log.warning("the database does not answer: %s", error)
-            time.sleep(1)
+        except (SQLAlchemyError, StorageDown) as error:
+            log.warning("it has to wait: %s", error)
+            time.sleep(PATIENCE)
+
+
+@contextmanager
+def _sweeping() -> Iterator[None]:
+    """What cannot be deleted now, ``Jobs.expire`` deletes later."""
+    try:
+        yield
+    except StorageDown as error:
+        log.warning("%s", error)
+
+
+def _as_png(data: bytes) -> tuple[bytes, tuple[int, int]]:
+    """A picture of ours in the format of results.  ->  bytes, width and height"""
+    from PIL import Image
+
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.save(file, "PNG")
+        return file.getvalue(), picture.size

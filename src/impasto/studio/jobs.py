@@ -1,25 +1,37 @@
 """The queue of jobs: what visitors order, see, cancel and delete."""
 
 import hashlib
+import logging
 import secrets
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 from impasto.errors import BadInput, ImpastoError
 from impasto.studio.database import UNFINISHED, WAITING, Database, Row
 from impasto.studio.limits import Limits
 from impasto.studio.orders import JOB, JobView, Order, State, uploads
-from impasto.studio.storage import Storage
+from impasto.studio.storage import Storage, StorageDown
 from impasto.studio.views import expires, state, view
 
 RETRY = (5.0, 600.0)
 """Least and most seconds after which to try a full queue again."""
 
+EPOCH = 1_767_225_600.0
+"""From where priorities count, 2026-01-01 UTC: DBOS takes them from 1 to ``LAST``."""
+
+LAST = 2**31 - 1
+
+TURN = 60.0
+"""Seconds that one more waiting job of the same visitor puts the next one back."""
+
 ORPHAN = 3600.0
 """Seconds after which files of a job or worker that there is not are rubbish."""
+
+log = logging.getLogger(__name__)
 
 Rows = list[Row]
 Views = list[JobView]
@@ -33,6 +45,15 @@ class QueueFull(ImpastoError):
     def __init__(self, text: str, retry_after: float) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What became of an order."""
+
+    view: JobView
+    made: bool
+    """It is new; else its key came before."""
 
 
 class KeyReused(BadInput):
@@ -64,14 +85,15 @@ class Jobs:
         """Raise sqlalchemy's error where the database does not answer."""
         self.database.check()
 
-    def submit(self, order: Order, key: str | None = None) -> JobView:
+    def submit(self, order: Order, key: str | None = None) -> Submitted:
         """Put an order in the queue. The same key again gives the same job again.
 
         Raises QueueFull, KeyReused.
         """
         id = _job_id(order.owner, key)
         with self._entrance:
-            if not (key and self.database.row(id)):
+            made = not (key and self.database.row(id))
+            if made:
                 attributes = {
                     "order": order.model_dump(mode="json"),
                     "created": time.time(),
@@ -81,10 +103,12 @@ class Jobs:
         row = self._row(order.owner, id)
         if _wish(Order.model_validate(row.attributes["order"])) != _wish(order):
             raise KeyReused("This Idempotency-Key came before with another order: take a new one.")
-        return self._view(row)
+        return Submitted(self._view(row), made)
 
     def _priority(self, owner: str) -> int:
-        """Those who wait for little come before those who wait for much.  ->  from 1
+        """First come, first served, but that every job of one's own that waits counts as if one had
+        come ``TURN`` later: who orders little need not wait for who orders much, and who has waited
+        long enough comes before everybody new.  ->  from 1, seconds
 
         Raises QueueFull.
         """
@@ -95,7 +119,7 @@ class Jobs:
             raise QueueFull(text, _patience(waiting))
         if len(waiting) >= self.limits.queue:
             raise QueueFull("The queue is full: try again in a while.", _patience(waiting))
-        return 1 + own
+        return min(max(1, round(time.time() - EPOCH + own * TURN)), LAST)
 
     def waiting(self) -> Rows:
         """Jobs that nobody works on yet, next one first."""
@@ -180,7 +204,10 @@ class Jobs:
         if row.status in UNFINISHED:
             self.database.client.cancel_workflow(row.id)
         self.database.client.delete_workflow(row.id)
-        self.storage.delete_prefix(f"jobs/{row.id}/")
+        try:
+            self.storage.delete_prefix(f"jobs/{row.id}/")
+        except StorageDown:  # they are nobody's now, and swept later
+            log.warning("job %s: its files are still there", row.id)
 
     def star(self, owner: str, id: str, starred: bool) -> JobView:
         """Mark a job.  Raises NoSuchJob."""
@@ -216,6 +243,7 @@ class Jobs:
         }
         self._sweep("jobs/", 1, now - ORPHAN, lambda job: job[0] in kept)
         self._sweep("uploads/", 2, now - self.limits.ttl_seconds, lambda upload: upload in used)
+        self.storage.sweep(now - ORPHAN)
         for stored in self.storage.list("workers/"):
             if stored.modified.timestamp() < now - ORPHAN:
                 self.storage.delete(stored.key)

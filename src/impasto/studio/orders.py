@@ -60,6 +60,8 @@ class JobView(BaseModel):
     state: State
     recipe: Recipe
     """As asked for; settled when done."""
+    asked: Recipe
+    """As asked for."""
     photo: str
     position: int | None = None
     """In the queue, from 1."""

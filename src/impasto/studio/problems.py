@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from impasto.errors import BadInput, BadPicture, ImpastoError, MissingWeights, OutOfMemory
 from impasto.studio.box import BoxDied
 from impasto.studio.jobs import KeyReused, NoSuchJob, QueueFull
-from impasto.studio.storage import Missing
+from impasto.studio.storage import Missing, StorageDown
 
 Documented = dict[int | str, dict[str, Any]]
 """Answers by status, as FastAPI documents them."""
@@ -28,6 +28,7 @@ STATUS: Mapping[type[ImpastoError], int] = MappingProxyType(
         KeyReused: 422,
         NoSuchJob: 404,
         Missing: 404,
+        StorageDown: 503,
         BoxDied: 422,
         BadPicture: 422,
         OutOfMemory: 413,

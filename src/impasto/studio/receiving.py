@@ -1,7 +1,9 @@
 """Receiving: the body of a request goes into a file, as long as it may be a picture or a film."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +15,15 @@ from impasto.studio.problems import Refused
 
 SILENCE = 20.0
 """Seconds that a sender may pause."""
+
+START, RATE = 30.0, 50_000
+"""Seconds that a sender has, and bytes a second that it must have sent afterwards, on average."""
+
+AT_ONCE = 16
+"""Files that are received at the same time, of all visitors."""
+
+TOGETHER = 1_000_000_000
+"""Bytes of all files that are received or opened at the same time."""
 
 LINGER = 1.0
 """Seconds in which the rest of a refused file is still taken in: whoever sends does not listen."""
@@ -29,17 +40,58 @@ MULTIPART = (
 )
 
 
+class Intake:
+    """What is received at the same time, of all visitors; of one event loop."""
+
+    def __init__(self, most: int = AT_ONCE, together: int = TOGETHER) -> None:
+        self.most, self.together = most, together
+        self.senders = self.bytes = 0
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """The right to send.  Raises Refused where too many do."""
+        if self.senders >= self.most:
+            text = f"{self.senders} files are being received already. Try again in 2 s."
+            raise Refused(503, text, {"Retry-After": "2"})
+        self.senders += 1
+        try:
+            yield
+        finally:
+            self.senders -= 1
+
+    @contextmanager
+    def holding(self) -> Iterator[Callable[[int], None]]:
+        """What is told of bytes before they are written; they are free again afterwards.
+
+        It raises Refused where there is no room for them.
+        """
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if self.bytes + size > self.together:
+                text = "There is no room for another file at this moment. Try again in 10 s."
+                raise Refused(503, text, {"Retry-After": "10"})
+            held += size
+            self.bytes += size
+
+        try:
+            yield hold
+        finally:
+            self.bytes -= held
+
+
 async def receive(
-    request: Request, path: Path, limits: Limits, count: Callable[[float], object]
+    request: Request, path: Path, limits: Limits, intake: Intake, count: Callable[[int], object]
 ) -> Kind:
     """Write the body of a request to a file, and say what it seems to be.
 
-    count: told of every piece's bytes
+    count: told of every piece's bytes before they are written; it may raise Refused
 
-    Raises Refused as soon as it is clear that the file is not wanted.
+    Raises Refused as soon as it is clear that the file is not wanted, or that it comes too slowly.
     """
     try:
-        with path.open("xb") as file:
+        with intake.turn(), path.open("xb") as file:
             return await _receive(request, file, limits, count)
     except Refused:
         await _drain(request)
@@ -47,7 +99,7 @@ async def receive(
 
 
 async def _receive(
-    request: Request, file: BinaryIO, limits: Limits, count: Callable[[float], object]
+    request: Request, file: BinaryIO, limits: Limits, count: Callable[[int], object]
 ) -> Kind:
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise Refused(415, MULTIPART)
@@ -75,17 +127,22 @@ async def _receive(
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes; a sender who falls silent is not waited for."""
+    """The body as it comes; a sender who falls silent, or only drips, is not waited for."""
     stream = request.stream().__aiter__()
+    end = time.monotonic() + START
     while True:
         try:
-            yield await asyncio.wait_for(anext(stream), SILENCE)
+            left = min(SILENCE, end - time.monotonic())
+            piece = await asyncio.wait_for(anext(stream), max(0.0, left))
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise Refused(408, "The upload stopped arriving: try again.") from error
+            text = "The upload stopped arriving, or came too slowly: try again."
+            raise Refused(408, text) from error
         except ClientDisconnect as error:
             raise Refused(408, "The sender went away.") from error
+        end += len(piece) / RATE
+        yield piece
 
 
 async def _drain(request: Request) -> None:

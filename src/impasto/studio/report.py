@@ -1,6 +1,7 @@
 """What is told of a picture in progress: steps, previews and finished scales."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,12 @@ SMALL = 512
 
 OFTEN, SELDOM = 0.2, 1.0
 """Least seconds between two steps that are told, and between two previews."""
+
+SURE = 0.1
+"""Part of the work after which the time left goes by the pace alone, and not by the estimate."""
+
+LATEST = 20
+"""Steps whose pace that is."""
 
 Tell = Callable[[Message], None]
 
@@ -51,7 +58,9 @@ class Report:
         self.total = job.stylizer.cost(canvas[-2], canvas[-1]).megapixels
         self.done = 0.0
         """Megapixels that went through the network."""
-        self.began, self.before = time.monotonic(), 0.0
+        self.before = 0.0
+        """Fraction that was done when this began."""
+        self._latest: deque[tuple[float, float]] = deque(maxlen=LATEST + 1)
         self.told = self.shown = float("-inf")
 
     def prepared(self) -> None:
@@ -74,9 +83,10 @@ class Report:
         """Called for every step."""
         self.done += step.image.shape[-1] * step.image.shape[-2] / 1e6
         now, last = time.monotonic(), step.done == step.total
+        self._latest.append((now, self._fraction(step)))
         if now - self.told >= OFTEN or last:
             self.told = now
-            self._tell(step, now - self.began)
+            self._tell(step)
         if self.steps and now - self.shown >= SELDOM and not last:
             self.preview(recolored(self.small, full_size(self.small, step.image)))
             self.shown = time.monotonic()
@@ -84,19 +94,27 @@ class Report:
             write_scale(self.folder / SCALE, step, self.done)
             self.tell({"event": "scale", "file": SCALE})
 
-    def _tell(self, step: Step, seconds: float) -> None:
+    def _tell(self, step: Step) -> None:
         fraction = self._fraction(step)
-        gained = fraction - self.before
-        eta = seconds / gained * (1 - fraction) if gained > 0 else None
         self.tell(
             {
                 "event": "step",
                 "done": step.done,
                 "total": step.total,
                 "fraction": round(fraction, 4),
-                "eta_seconds": None if eta is None else round(eta, 1),
+                "eta_seconds": round(self._left(fraction), 1),
             }
         )
+
+    def _left(self, fraction: float) -> float:
+        """Seconds; the first step is no measure, for what it needs is loaded and warmed up."""
+        estimate = self.job.estimate.seconds * (1 - fraction)
+        (first, start), (last, end) = self._latest[0], self._latest[-1]
+        if end <= start:
+            return estimate
+        by_pace = (last - first) / (end - start) * (1 - fraction)
+        sure = min(1.0, (fraction - self.before) / SURE)
+        return sure * by_pace + (1 - sure) * estimate
 
     def _fraction(self, step: Step) -> float:
         """By work, not by steps: at the last scale they are the dearest."""

@@ -18,6 +18,7 @@ import uvicorn
 from impasto.errors import BadInput
 from impasto.files import writing
 from impasto.studio.app import build_services, create_app
+from impasto.studio.desk import is_abandoned
 from impasto.studio.events import Hub
 from impasto.studio.limits import Limits
 from impasto.studio.security import Door
@@ -139,7 +140,7 @@ def incoming(data: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         with suppress(OSError):
-            if time.time() - old.stat().st_mtime > STALE:
+            if is_abandoned(old) or time.time() - old.stat().st_mtime > STALE:
                 shutil.rmtree(old, ignore_errors=True)
     return folder
 
@@ -240,7 +241,7 @@ class Crew:
         environment = {**os.environ, **worker_environment(self.settings)}
         if self._found > 1:
             environment["CUDA_VISIBLE_DEVICES"] = str(place % self._found)
-        command = [sys.executable, "-m", "impasto", "worker", "--with-parent"]
+        command = [sys.executable, "-m", "impasto", "worker", f"--with-parent={os.getpid()}"]
         return subprocess.Popen(
             command,
             env=environment,

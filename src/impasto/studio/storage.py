@@ -1,13 +1,15 @@
 """Storage of pictures: bytes under keys, in a folder or in a bucket."""
 
+import logging
 import os
 import re
 import shutil
 import sys
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from impasto.errors import BadInput, ImpastoError
 from impasto.files import replacing, writing
@@ -19,8 +21,33 @@ PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 """One part of a key, between slashes: no hidden file, no way out of the folder."""
 
 
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+"""Variables of the environment that say where a bucket is, if not where it usually is."""
+
+TRIES, SECONDS = 3, 10
+"""How often a bucket that does not answer is asked again, and for how long."""
+
+AGAIN = 5.0
+"""Seconds after which to ask a storage again that did not answer."""
+
+log = logging.getLogger(__name__)
+
+
 class Missing(ImpastoError):
     """There is nothing under that key."""
+
+    def __init__(self, text: str = "This file is not there: it may have expired.") -> None:
+        super().__init__(text)
+
+
+class StorageDown(ImpastoError):
+    """The storage does not answer, or refuses us; why is in the log."""
+
+    retry_after = AGAIN
+    """Seconds."""
+
+    def __init__(self) -> None:
+        super().__init__("The studio's storage does not answer: try again in a moment.")
 
 
 class Stored(NamedTuple):
@@ -33,6 +60,9 @@ class Stored(NamedTuple):
 
 Listing = list[Stored]
 
+HALF = ".*.part"
+"""Names of files that are being written, see ``files.replacing``."""
+
 
 class Storage:
     """Bytes under keys such as ``jobs/ID/result.png``; what is put is there wholly or not at all.
@@ -41,9 +71,10 @@ class Storage:
     """
 
     def __init__(self, url: str) -> None:
-        """url: a folder's path, or ``s3://BUCKET/PREFIX`` (also gs:// and az://)
+        """url: a folder's path, or ``s3://BUCKET/PREFIX`` (also gs:// and az://); a bucket's keys
+        and endpoint are taken from the environment, and the endpoint may be http://
 
-        Raises BadInput.
+        Raises BadInput. All that reads or writes raises StorageDown where a bucket is away.
         """
         self.url = url
         self.folder = None if "://" in url else Path(url).resolve()
@@ -58,7 +89,7 @@ class Storage:
                 self.folder.mkdir(parents=True, exist_ok=True)
             return LocalStore(self.folder)
         try:
-            return from_url(self.url)
+            return from_url(self.url, **_manners(self.url))
         except (BaseError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise BadInput(f"{self.url!r} is no storage: {reason} Give a folder.") from error
@@ -69,7 +100,8 @@ class Storage:
 
         _check(key)
         if self.folder is None:
-            obstore.put(self._store, key, data)
+            with _reaching():
+                obstore.put(self._store, key, data)
             return
         path = self.folder / key
         with writing(path):
@@ -83,23 +115,29 @@ class Storage:
         import obstore
 
         _check(key)
-        try:
+        with _reaching():
             return bytes(obstore.get(self._store, key).bytes())
-        except FileNotFoundError as error:
-            raise Missing(f"There is no {key!r}: it may have expired.") from error
+
+    def path(self, key: str) -> Path | None:
+        """The file itself, to be read only; None: it is not on this machine.  Raises Missing."""
+        _check(key)
+        if self.folder is None:
+            return None
+        path = self.folder / key
+        if not path.is_file():
+            raise Missing
+        return path
 
     def fetch(self, key: str, path: Path) -> None:
         """Copy to a file, piece by piece.  Raises Missing."""
         import obstore
 
         _check(key)
-        try:
+        with _reaching():
             stream = obstore.get(self._store, key).stream()
             with path.open("wb") as file:
                 for piece in stream:
                     file.write(piece)
-        except FileNotFoundError as error:
-            raise Missing(f"There is no {key!r}: it may have expired.") from error
 
     def exists(self, key: str) -> bool:
         """Whether there is something under that key."""
@@ -107,8 +145,9 @@ class Storage:
 
         _check(key)
         try:
-            obstore.head(self._store, key)
-        except FileNotFoundError:
+            with _reaching():
+                obstore.head(self._store, key)
+        except Missing:
             return False
         return True
 
@@ -117,7 +156,8 @@ class Storage:
         import obstore
 
         _check(prefix.rstrip("/"))
-        found = [entry for chunk in obstore.list(self._store, prefix) for entry in chunk]
+        with _reaching():
+            found = [entry for chunk in obstore.list(self._store, prefix) for entry in chunk]
         return sorted(
             Stored(entry["path"], entry["last_modified"], entry["size"])
             for entry in found
@@ -129,7 +169,7 @@ class Storage:
         import obstore
 
         _check(key)
-        with suppress(FileNotFoundError):
+        with suppress(Missing), _reaching():
             obstore.delete(self._store, key)
 
     def delete_prefix(self, prefix: str) -> None:
@@ -140,7 +180,37 @@ class Storage:
         if self.folder is not None:
             shutil.rmtree(self.folder / prefix, ignore_errors=True)
         elif keys := [stored.key for stored in self.list(prefix)]:
-            obstore.delete(self._store, keys)
+            with suppress(Missing), _reaching():
+                obstore.delete(self._store, keys)
+
+    def sweep(self, before: float) -> None:
+        """Delete what a process that was killed had begun to write before that time."""
+        for path in self.folder.rglob(HALF) if self.folder else ():
+            with suppress(OSError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+
+
+def _manners(url: str) -> dict[str, Any]:
+    """How a bucket is spoken to: not without end, and without TLS only where it is said so."""
+    places = [url, *(os.environ.get(name, "") for name in ENDPOINTS)]
+    plain = any(place.startswith("http://") for place in places)
+    patience = {"max_retries": TRIES, "retry_timeout": timedelta(seconds=SECONDS)}
+    return {"retry_config": patience} | ({"client_options": {"allow_http": True}} if plain else {})
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """obstore's errors become ours, which tell nobody keys and addresses."""
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Missing from error
+    except BaseError as error:
+        log.warning("the storage: %s", str(error).splitlines()[0])
+        raise StorageDown from error
 
 
 def _check(key: str) -> None:

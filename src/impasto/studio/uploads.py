@@ -3,7 +3,9 @@
 import json
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
@@ -18,6 +20,12 @@ from impasto.studio.views import iso
 
 OWN = 200
 """Uploads that one visitor may have at a time."""
+
+ALL, ALL_BYTES = 5000, 50_000_000_000
+"""Uploads that there may be at a time, of all visitors, and their bytes."""
+
+LOOKING = 10.0
+"""Least seconds between two counts of all uploads: in a bucket they take a while."""
 
 
 class Upload(BaseModel):
@@ -39,18 +47,65 @@ class Upload(BaseModel):
     """Address."""
 
 
-async def accept(desk: Desk, storage: Storage, owner: str, source: Path, kind: Kind) -> Upload:
+class Stock:
+    """How much all visitors have uploaded: who sends no cookie is somebody new every time."""
+
+    def __init__(self, most: int = ALL, most_bytes: int = ALL_BYTES) -> None:
+        self.most, self.most_bytes = most, most_bytes
+        self._count = self._bytes = 0
+        self._looked = float("-inf")
+
+    def check(self, storage: Storage) -> None:
+        """Raise Refused when there is no room for one more."""
+        if time.monotonic() - self._looked > LOOKING:
+            found = storage.list("uploads/")
+            self._count = sum(one.key.endswith("/about.json") for one in found)
+            self._bytes = sum(one.size for one in found)
+            self._looked = time.monotonic()
+        if self._count >= self.most or self._bytes >= self.most_bytes:
+            text = "The studio has no room for more uploads: delete some of yours, or come later."
+            raise Refused(503, text, {"Retry-After": "600"})
+
+    def add(self, size: int) -> None:
+        """One more is kept."""
+        self._count += 1
+        self._bytes += size
+
+
+async def accept(
+    desk: Desk,
+    storage: Storage,
+    owner: str,
+    source: Path,
+    kind: Kind,
+    hold: Callable[[int], object],
+) -> Upload:
     """Open a received file, and keep what is made of it.
+
+    hold: told of the bytes of what is made; it may raise Refused
 
     Raises Refused, with words, for what cannot be opened; then nothing is kept.
     """
-    limits, folder = desk.limits, source.parent
+    facts = await _opened(desk, source, kind)
+    hold(sum(path.stat().st_size for path in source.parent.iterdir() if path != source))
     id = f"u{secrets.token_hex(16)}"
+    about = {
+        "id": id,
+        "kind": kind,
+        "expires": iso(time.time() + desk.limits.ttl_seconds),
+        "preview": f"/v1/uploads/{id}/preview",
+    }
+    upload = Upload.model_validate({**about, **facts})
+    return await run_in_threadpool(_keep, storage, owner, upload, source.parent, source)
+
+
+async def _opened(desk: Desk, source: Path, kind: Kind) -> dict[str, Any]:
+    limits = desk.limits
     most = limits.upload_bytes if kind == "picture" else limits.film_bytes
     task = {
         "work": kind,
         "source": str(source),
-        "folder": str(folder),
+        "folder": str(source.parent),
         "bytes": most,
         "pixels": limits.pixels,
         "seconds": limits.film_seconds,
@@ -58,22 +113,11 @@ async def accept(desk: Desk, storage: Storage, owner: str, source: Path, kind: K
     }
     async with desk.decoder() as box:
         try:
-            facts = await run_in_threadpool(opened, box, task)
+            return await run_in_threadpool(opened, box, task)
         except BadInput as error:  # films need an extra
             raise Refused(415, str(error)) from error
         except ImpastoError as error:
             raise Refused(422, str(error)) from error
-        expires = time.time() + limits.ttl_seconds
-        upload = Upload.model_validate(
-            {
-                "id": id,
-                "kind": kind,
-                "expires": iso(expires),
-                "preview": f"/v1/uploads/{id}/preview",
-                **facts,
-            }
-        )
-        return await run_in_threadpool(_keep, storage, owner, upload, folder, source)
 
 
 def _keep(storage: Storage, owner: str, upload: Upload, folder: Path, source: Path) -> Upload:

@@ -52,6 +52,7 @@ def view(row: Row, limits: Limits, queue: Sequence[str]) -> JobView:
         kind=order.kind,
         state=now,
         recipe=outcome.recipe or order.recipe,
+        asked=order.recipe,
         photo=order.photo,
         position=queue.index(row.id) + 1 if row.id in queue else None,
         progress=Progress.model_validate(progress) if progress else None,

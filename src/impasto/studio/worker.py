@@ -26,7 +26,7 @@ from impasto.studio.database import APPLICATION, UNFINISHED, VERSION, WORKFLOW, 
 from impasto.studio.execution import Execution, Workshop
 from impasto.studio.limits import Limits
 from impasto.studio.orders import Order
-from impasto.studio.storage import Missing, Storage
+from impasto.studio.storage import Missing, Storage, StorageDown
 
 EASEL = "impasto.studio.easel:serve"
 
@@ -42,6 +42,9 @@ FINISH = 15
 WAIT, MEASURE = 1.0, 120.0
 """Seconds in which a job may come before speeds are measured, and that one method may take."""
 
+GRACE = 20.0
+"""Seconds that the easel has to end a picture and write it when the job is cancelled."""
+
 SLOTS = 256
 
 log = logging.getLogger(__name__)
@@ -54,12 +57,12 @@ def run(
     device: str = "auto",
     limits: Limits | None = None,
     threads: int | None = None,
-    with_parent: bool = False,
+    parent: int | None = None,
 ) -> None:
     """Work until SIGTERM or SIGINT: what is painted then has ``FINISH`` seconds, or goes back.
 
     data: for scratch files, which a restarted worker goes on with; device: as in a Recipe;
-    threads: of the processor; with_parent: also end when the process that started this one does
+    threads: of the processor; parent: id of the process that started this one, to end with it
 
     Raises BadInput for a database or storage that cannot be used.
     """
@@ -67,7 +70,7 @@ def run(
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    with _slot(database_url) as slot, Box(EASEL, limits.memory_mb, threads) as easel:
+    with _slot(database_url) as slot, Box(EASEL, limits.memory_mb, threads, GRACE) as easel:
         easel.start()
         workshop = Workshop(
             executor=f"{socket.gethostname()}-{slot}",
@@ -79,7 +82,9 @@ def run(
             device=device,
             leaving=threading.Event(),
         )
-        _Worker(workshop).serve(stop, os.getppid() if with_parent else None)
+        if parent is not None and sys.platform == "win32":
+            parent = os.getppid()  # a launcher stands between us
+        _Worker(workshop).serve(stop, parent)
 
 
 class _Worker:
@@ -126,7 +131,7 @@ class _Worker:
 
         self.workshop.database.requeue(self.workshop.executor)
         self._sweep()
-        with suppress(Missing):  # of the same machine, before it was killed
+        with suppress(Missing, StorageDown):  # of the same machine, before it was killed
             self.speeds = json.loads(self.workshop.storage.get(self._card()))["speeds"]
         DBOS(
             config={

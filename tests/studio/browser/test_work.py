@@ -73,6 +73,35 @@ def test_what_is_no_picture_is_refused_in_words(visit: Any, tmp_path: Path) -> N
     assert visitor.refused == [415]
 
 
+def test_an_upload_that_fails_late_leaves_the_next_one_alone(
+    visit: Any, photo: Path, tmp_path: Path
+) -> None:
+    visitor = visit()
+    page = visitor.page
+    held: list[Any] = []
+    page.route("**/v1/uploads", lambda route: route.continue_() if held else held.append(route))
+    file = tmp_path / "notes.jpg"
+    file.write_bytes(b"these are only words")
+    page.set_input_files("#photo-file", file)
+    visitor.wait("document.querySelector('#forecast').innerText.includes('on its way')")
+    page.set_input_files("#photo-file", photo)
+    visitor.wait("document.querySelector('#label').innerText.includes('300')")
+    held[0].continue_()
+    page.wait_for_selector(".toast.error")
+    assert "my cup.jpg" in page.locator("#label").inner_text()
+    assert visitor.refused == [415]
+
+
+def test_a_style_that_the_method_cannot_paint(visit: Any) -> None:
+    """It is chosen all the same, by a method that can."""
+    page = visit().page
+    page.locator("#methods [data-method=johnson]").click()
+    page.locator("#swatches .unknown").first.click()
+    assert "cannot paint this style" in page.locator(".toast").inner_text()
+    assert page.locator("#methods [value=auto]").is_checked()
+    assert page.locator("#swatches .unknown").count() == 0
+
+
 def test_a_mix_has_weights(visit: Any) -> None:
     visitor = visit()
     visitor.style("great-wave")
@@ -273,6 +302,85 @@ def test_methods_and_styles_side_by_side(visit: Any) -> None:
     page.locator(".cell").first.click()
     visitor.until("done")
     assert page.locator("#view-easel").is_visible()
+
+
+def _restored(visitor: Any, at: int) -> None:
+    """Put the job at that place of the strip on the easel, and wait for its controls."""
+    job = visitor.page.locator(".thumb").nth(at).get_attribute("data-job")
+    visitor.page.locator(".thumb").nth(at).click()
+    visitor.wait("id => document.querySelector(`[data-job='${id}']`).ariaPressed === 'true'", job)
+
+
+def test_what_was_left_open_stays_open(visit: Any) -> None:
+    """A job is settled on a method, size and strength; the controls are as they were."""
+    visitor = visit()
+    page = visitor.page
+    visitor.sample(0)
+    visitor.until("done")
+    assert visitor.jobs()[0]["recipe"]["method"] != "auto"
+    page.reload()
+    visitor.until("done")
+    assert page.locator("#methods [value=auto]").is_checked()
+    assert page.input_value("#in-size") == ""
+    assert page.locator("#dial-strength .reset").is_hidden()
+
+
+def test_a_restored_size_goes_with_its_photo(visit: Any, photo: Path) -> None:
+    visitor = visit()
+    small(visitor)
+    visitor.sample(0)
+    visitor.until("done")
+    visitor.page.reload()
+    visitor.until("done")
+    assert visitor.page.input_value("#in-size-other") == "160"
+    visitor.page.set_input_files("#photo-file", photo)
+    visitor.wait("document.querySelector('#label').innerText.includes('300')")
+    visitor.wait("document.querySelector('#in-size').value === ''")
+    assert visitor.refused == []
+
+
+def test_a_restored_mix_has_its_weights(visit: Any) -> None:
+    visitor = visit()
+    small(visitor)
+    visitor.style("great-wave")
+    visitor.style("udnie", modifiers=["Shift"])
+    sliders = visitor.page.locator("#mix input[type=range]")
+    sliders.nth(1).fill("25")
+    visitor.sample(0)
+    visitor.until("done")
+    sliders.nth(1).fill("75")
+    visitor.paint()
+    _restored(visitor, 1)
+    visitor.wait("document.querySelectorAll('#mix input')[1].value === '25'")
+    assert visitor.page.locator("#mix output").all_inner_texts() == ["80 %", "20 %"]
+    _restored(visitor, 0)
+    visitor.wait("document.querySelectorAll('#mix input')[1].value === '75'")
+
+
+def test_no_holes_side_by_side(visit: Any) -> None:
+    """What a method cannot paint is not counted, and its cell says so."""
+    visitor = visit()
+    page = visitor.page
+    small(visitor)
+    visitor.sample(0)
+    visitor.until("done")
+    page.keyboard.press("c")
+    for box in page.locator(".pick input").all():
+        box.set_checked(True, force=True)
+    assert "at most 20" in page.locator("#compare-count").inner_text()
+    assert page.locator("#compare-go").is_disabled()
+    for box in page.locator(".pick input").all():
+        box.set_checked(box.get_attribute("value") in ("udnie", "american-gothic"), force=True)
+    for box in page.locator(".setup-methods input").all():
+        box.set_checked(box.get_attribute("value") in ("auto", "johnson", "adain"))
+    assert "5 paintings" in page.locator("#compare-count").inner_text()
+    page.click("#compare-go")
+    visitor.wait("document.querySelectorAll('.cell.done').length === 5")
+    rows = page.locator(".cells tbody tr")
+    texts = [rows.nth(at).locator("td").all_inner_texts() for at in range(2)]
+    refused = [(y, x) for y in range(2) for x in range(3) if texts[y][x] == "not for this style"]
+    assert len(refused) == 1
+    assert all(text for row in texts for text in row)
 
 
 def test_what_it_takes_is_told_before(visit: Any) -> None:

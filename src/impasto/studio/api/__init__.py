@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Path, Request
@@ -15,9 +15,10 @@ from impasto.studio.jobs import Jobs
 from impasto.studio.limits import Limits
 from impasto.studio.metrics import Metrics
 from impasto.studio.problems import Refused, described, invalid
-from impasto.studio.receiving import SILENCE
+from impasto.studio.receiving import SILENCE, Intake
 from impasto.studio.shelf import Shelf, Speeds
 from impasto.studio.storage import Storage
+from impasto.studio.uploads import Stock
 
 BODY = 262_144
 """Bytes of a JSON body."""
@@ -37,6 +38,8 @@ class Services:
     speeds: Speeds
     hub: Hub
     metrics: Metrics
+    intake: Intake = field(default_factory=Intake)
+    stock: Stock = field(default_factory=Stock)
 
 
 JobId = Annotated[

@@ -15,6 +15,7 @@ from impasto.errors import BadInput
 from impasto.recipe import Recipe, StyleShare
 from impasto.studio.api import JobId, Key, Owner, Services, Serving, body, giving, taking
 from impasto.studio.api.ordering import ordered
+from impasto.studio.jobs import Submitted
 from impasto.studio.orders import JobView, Order
 from impasto.studio.problems import Refused
 
@@ -99,21 +100,23 @@ async def _grid(all: Services, asked: ComparisonRequest) -> list[Recipe]:
 
 
 def _submit_all(all: Services, owner: str, orders: list[Order], key: str | None) -> list[JobView]:
-    jobs: list[JobView] = []
-    with _undoing(all, owner, jobs):
+    done: list[Submitted] = []
+    with _undoing(all, owner, done):
         for number, order in enumerate(orders):
-            jobs.append(all.jobs.submit(order, None if key is None else f"{key} {number}"))
-    return jobs
+            done.append(all.jobs.submit(order, None if key is None else f"{key} {number}"))
+    return [one.view for one in done]
 
 
 @contextmanager
-def _undoing(all: Services, owner: str, jobs: list[JobView]) -> Iterator[None]:
-    """When there is no room for the last, the first are not painted either."""
+def _undoing(all: Services, owner: str, done: list[Submitted]) -> Iterator[None]:
+    """When there is no room for the last, the first are not painted either; but those that were
+    there before, because the key came again, stay."""
     try:
         yield
     except Exception:
-        for view in jobs:
-            all.jobs.delete(owner, view.id)
+        for one in done:
+            if one.made:
+                all.jobs.delete(owner, one.view.id)
         raise
 
 

@@ -76,7 +76,7 @@ async def create(
     """Photo, styles and masks of the Recipe are ids of uploads, names of the gallery, or
     `sample:NAME`. Once this has answered, the order is not lost."""
     made = await ordered(all, owner, order.recipe, order.stable)
-    view = await run_in_threadpool(all.jobs.submit, made, key)
+    view = (await run_in_threadpool(all.jobs.submit, made, key)).view
     response.headers["Location"] = f"/v1/jobs/{view.id}"
     all.hub.tell(owner, view.id, view)
     return view
@@ -130,7 +130,8 @@ async def delete(id: JobId, owner: Owner, all: Serving) -> None:
 
 @router.post("/jobs/{id}/cancel", responses=giving(None, 404, 422), summary="Stop a job")
 async def cancel(id: JobId, owner: Owner, all: Serving) -> JobView:
-    """Within two seconds; the last picture is kept. One that has ended stays as it is."""
+    """At once; the last picture is kept, and comes when it is written: soon, of a large one some
+    seconds later. One that has ended stays as it is."""
     view = await run_in_threadpool(all.jobs.cancel, owner, id)
     all.hub.tell(owner, id, view)
     return view

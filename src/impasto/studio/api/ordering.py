@@ -1,6 +1,7 @@
 """From what a visitor asks for to an order that can be carried out."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from fastapi.concurrency import run_in_threadpool
 
@@ -8,9 +9,13 @@ from impasto.errors import BadInput
 from impasto.recipe import Recipe
 from impasto.studio import estimates
 from impasto.studio.api import Services
+from impasto.studio.limits import Limits
 from impasto.studio.orders import SAMPLE, Kind, Order, check_recipe, uploads
 from impasto.studio.shelf import Goods
-from impasto.studio.uploads import find
+from impasto.studio.uploads import Upload, find
+
+LAST = 600.0
+"""Seconds before its end in which an upload is not taken for an order."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,12 @@ def _order(
     stable: float | None,
     comparison: str | None,
 ) -> Order:
-    for id in uploads(recipe) - {recipe.photo}:
-        if find(all.storage, owner, id).kind == "film":
+    for id in uploads(recipe):
+        found = find(all.storage, owner, id)
+        if _is_ending(found, all.limits):
+            text = "A picture of this order is about to expire: upload it again."
+            raise BadInput(text)
+        if found.kind == "film" and id != recipe.photo:
             raise BadInput("A film is no style and no mask: upload a picture.")
     photo = photo_of(all, goods, owner, recipe.photo)
     if stable is not None and photo.kind != "film":
@@ -64,6 +73,12 @@ def _order(
         stable=stable,
         estimate=None if seconds is None else round(seconds, 2),
     )
+
+
+def _is_ending(upload: Upload, limits: Limits) -> bool:
+    """Whether it may be gone before anybody sees that a job needs it."""
+    left = datetime.fromisoformat(upload.expires) - datetime.now(UTC)
+    return left.total_seconds() < min(LAST, limits.ttl_seconds / 10)
 
 
 def photo_of(all: Services, goods: Goods, owner: str, name: str) -> Photo:

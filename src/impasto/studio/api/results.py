@@ -1,13 +1,15 @@
 """Pictures over HTTP: previews, results in any format, many at once."""
 
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response
-from starlette.background import BackgroundTask
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
 from impasto.studio.api import JobId, Owner, Services, Serving, giving
 from impasto.studio.orders import JobView
@@ -22,7 +24,40 @@ KINDS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": 
 MOST = 100
 """Results in an archive."""
 
+MOST_BYTES = 1_000_000_000
+"""Of them together."""
+
 Format = Literal["png", "jpeg", "webp"]
+
+
+class Sending(FileResponse):
+    """A file, or the part that is asked for; what was copied for it is gone afterwards."""
+
+    copies: ExitStack | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One answer, as ASGI has it; a part that there is not is a problem in words."""
+        refused: Refused | None = None
+
+        async def guarded(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] in (400, 416):
+                refused = _no_part(message)
+            if refused is None:
+                await send(message)
+
+        with self.copies or ExitStack():
+            await super().__call__(scope, receive, guarded)
+        if refused is not None:
+            await refused.response()(scope, receive, send)
+
+
+def _no_part(message: Message) -> Refused:
+    if message["status"] == 400:
+        return Refused(400, "The header Range is malformed. Write: Range: bytes=0-999")
+    size = Headers(raw=message["headers"]).get("content-range", "")
+    text = f"The range lies outside the file, which has {size.removeprefix('bytes */')} bytes."
+    return Refused(416, text, {"Content-Range": size})
 
 
 @router.get(
@@ -46,9 +81,8 @@ async def preview(id: JobId, request: Request, owner: Owner, all: Serving) -> Re
 @router.get(
     "/jobs/{id}/result",
     response_class=FileResponse,
-    responses=giving(dict.fromkeys(KINDS.values()), 404, 409, 413, 422, 503)
-    | {206: {"description": "The part that was asked for (Range)."}}
-    | {416: {"description": "There is no such part."}},
+    responses=giving(dict.fromkeys(KINDS.values()), 404, 409, 413, 416, 422, 503)
+    | {206: {"description": "The part that was asked for (Range)."}},
     summary="The finished picture or film",
 )
 async def result(
@@ -65,24 +99,29 @@ async def result(
     name = _name(view)
     if name == FILM and format is not None:
         raise Refused(422, "A film comes as MP4: leave the format out.")
-    room = all.desk.room()
-    folder = room.__enter__()
-    try:
-        path = folder / name
-        await run_in_threadpool(all.storage.fetch, f"jobs/{id}/{name}", path)
+    with ExitStack() as copies:
+        path = await run_in_threadpool(_local, all, f"jobs/{id}/{name}", copies)
         if format in ("jpeg", "webp"):
-            path = await _converted(all, path, format)
-    except BaseException:
-        room.__exit__(None, None, None)
-        raise
-    return FileResponse(
-        path,
-        media_type=KINDS[path.suffix[1:]],
-        filename=f"impasto-{id[:8]}{path.suffix}",
-        content_disposition_type="attachment" if download else "inline",
-        headers={"Cache-Control": "private, max-age=3600"},
-        background=BackgroundTask(room.__exit__, None, None, None),
-    )
+            path = await _converted(all, path, format, copies)
+        answer = Sending(
+            path,
+            media_type=KINDS[path.suffix[1:]],
+            filename=f"impasto-{id[:8]}{path.suffix}",
+            content_disposition_type="attachment" if download else "inline",
+            # A result never changes, so that parts of two copies fit together.
+            headers={"Cache-Control": "private, max-age=3600", "ETag": f'"{id}{path.suffix}"'},
+        )
+        answer.copies = copies.pop_all()
+    return answer
+
+
+def _local(all: Services, key: str, copies: ExitStack) -> Path:
+    """The file under a key, or a copy where it is not on this machine."""
+    path = all.storage.path(key)
+    if path is None:
+        path = copies.enter_context(all.desk.room()) / key.rpartition("/")[2]
+        all.storage.fetch(key, path)
+    return path
 
 
 def _name(view: JobView) -> str:
@@ -98,8 +137,8 @@ def _name(view: JobView) -> str:
     return FILM if view.kind == "film" else PNG
 
 
-async def _converted(all: Services, path: Path, format: str) -> Path:
-    target = path.with_suffix(f".{format}")
+async def _converted(all: Services, path: Path, format: str, copies: ExitStack) -> Path:
+    target = copies.enter_context(all.desk.room()) / f"result.{format}"
     task = {"work": "convert", "source": str(path), "target": str(target)}
     await all.desk.work(task)
     return target
@@ -108,7 +147,7 @@ async def _converted(all: Services, path: Path, format: str) -> Path:
 @router.get(
     "/archive",
     response_class=FileResponse,
-    responses=giving({"application/zip": None}, 404, 409, 422),
+    responses=giving({"application/zip": None}, 404, 409, 413, 422),
     summary="Several results as a zip",
 )
 def archive(
@@ -122,25 +161,22 @@ def archive(
     """Stored as they are: pictures do not get smaller."""
     views = [all.jobs.get(owner, one) for one in dict.fromkeys(id)]
     names = {view.id: _name(view) for view in views}
-    room = all.desk.room()
-    folder = room.__enter__()
-    try:
-        path = _packed(all, names, folder)
-    except BaseException:
-        room.__exit__(None, None, None)
-        raise
-    return FileResponse(
-        path,
-        media_type="application/zip",
-        filename="impasto.zip",
-        background=BackgroundTask(room.__exit__, None, None, None),
-    )
+    with ExitStack() as copies:
+        path = _packed(all, names, copies.enter_context(all.desk.room()))
+        answer = Sending(path, media_type="application/zip", filename="impasto.zip")
+        answer.copies = copies.pop_all()
+    return answer
 
 
 def _packed(all: Services, names: dict[str, str], folder: Path) -> Path:
-    path, part = folder / "impasto.zip", folder / "part"
+    path, size = folder / "impasto.zip", 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
         for id, name in names.items():
-            all.storage.fetch(f"jobs/{id}/{name}", part)
-            file.write(part, f"impasto-{id[:8]}{Path(name).suffix}")
+            with ExitStack() as copies:
+                part = _local(all, f"jobs/{id}/{name}", copies)
+                size += part.stat().st_size
+                if size > MOST_BYTES:
+                    most = f"{MOST_BYTES / 1e6:g} MB"
+                    raise Refused(413, f"These are more than {most}: ask for fewer at a time.")
+                file.write(part, f"impasto-{id[:8]}{Path(name).suffix}")
     return path

@@ -36,7 +36,7 @@ STREAM = 'event: job\ndata: {"id": "0123456789abcdef0123456789abcdef", ...}\nid:
 @router.get(
     "/events",
     response_class=EventSourceResponse,
-    responses=giving({"text/event-stream": STREAM}, 429),
+    responses=giving({"text/event-stream": STREAM}, 429, 503),
     summary="Follow all own jobs",
 )
 async def events(
@@ -51,7 +51,7 @@ async def events(
 @router.get(
     "/jobs/{id}/events",
     response_class=EventSourceResponse,
-    responses=giving({"text/event-stream": STREAM}, 404, 422, 429),
+    responses=giving({"text/event-stream": STREAM}, 404, 422, 429, 503),
     summary="Follow one job",
 )
 async def job_events(

@@ -57,10 +57,18 @@ async def upload(request: Request, response: Response, owner: Owner, all: Servin
 
 
 async def _taken(request: Request, owner: str, all: Services) -> Upload:
-    with all.desk.room() as folder:
+    with all.intake.holding() as hold, all.desk.room() as folder:
+
+        def count(size: int) -> None:
+            hold(size)
+            all.metrics.uploaded.inc(size)
+
         source = folder / "source"
-        kind = await receive(request, source, all.limits, all.metrics.uploaded.inc)
-        return await accept(all.desk, all.storage, owner, source, kind)
+        kind = await receive(request, source, all.limits, all.intake, count)
+        await run_in_threadpool(all.stock.check, all.storage)
+        found = await accept(all.desk, all.storage, owner, source, kind, hold)
+        all.stock.add(source.stat().st_size)
+        return found
 
 
 @router.get("/uploads/{id}", responses=giving(None, 404, 422), summary="What an upload is")

@@ -1,4 +1,4 @@
-/** The server's half: one function per kind of call; whatever goes wrong is a Problem in words. */
+/** Calls of the server; whatever goes wrong is a Problem in words. */
 
 import { duration, number, t } from "./i18n.js";
 
@@ -53,13 +53,8 @@ export function upload(file, tell = () => {}) {
   });
 }
 
-export async function exists(path) {
-  try {
-    return (await fetch(path)).ok;
-  } catch {
-    return false;
-  }
-}
+/** Whether the server says that an upload is not there; its silence says nothing. */
+export const gone = (id) => get(`/v1/uploads/${id}`).then(() => false, (error) => error.status === 404);
 
 /** What would be refused anyway, said before it is sent. */
 export function tooLarge(file, limits) {

@@ -1,15 +1,16 @@
 /** One photo, some styles, some methods: everything beside everything. */
 
-import { $, $$, h, icon } from "./dom.js";
+import { $, $$, button, h, icon } from "./dom.js";
 import { get } from "./api.js";
 import { merge } from "./events.js";
+import { archive } from "./history.js";
 import { duration, t } from "./i18n.js";
 import { methodTitle } from "./palette.js";
 import { standing } from "./progress.js";
-import { setting, style } from "./recipe.js";
+import { paints, setting, style } from "./recipe.js";
 import { jobs, recall, remember, state, unfinished, watch } from "./store.js";
 import { artist, title } from "./wall.js";
-import { cancel, compare, open, remove } from "./work.js";
+import { asked, cancel, compare, open, remove } from "./work.js";
 
 const chosen = { styles: new Set(), methods: new Set() };
 let shown = recall("comparison");
@@ -33,7 +34,7 @@ export async function showComparison(id) {
 function show() {
   if (state.view !== "compare") return;
   const view = $("#view-compare");
-  if (!chosen.styles.size) for (const one of state.mix.length ? state.mix : []) chosen.styles.add(one.source);
+  if (!chosen.styles.size) for (const one of state.mix) chosen.styles.add(one.source);
   const key = JSON.stringify([state.photo?.id, state.styles.length, state.own.length, state.methods.length, state.language]);
   if (view.dataset.key !== key) {
     view.dataset.key = key;
@@ -78,15 +79,16 @@ const toggle = (set, name) => (event) => {
 };
 
 function count() {
-  const [styles, methods] = [wantedStyles(), wantedMethods()];
+  const pairs = wantedMethods().flatMap((name) => wantedStyles().filter((one) => paints(name, one)).map(() => name));
   for (const span of $$("#view-compare [data-time]")) {
     const seconds = state.estimates?.[span.dataset.time]?.seconds;
     span.textContent = seconds ? duration(seconds) : "";
   }
-  const seconds = methods.reduce((sum, name) => sum + (state.estimates?.[name]?.seconds ?? 0), 0) * styles.length;
-  const n = styles.length * methods.length;
-  $("#compare-count").textContent = n ? [t("compare.count", { n }), seconds ? t("forecast.about", { time: duration(seconds) }) : ""].filter(Boolean).join(" · ") : t("compare.none");
-  $("#compare-go").disabled = !n || !state.photo?.id;
+  const seconds = pairs.reduce((sum, name) => sum + (state.estimates?.[name]?.seconds ?? 0), 0);
+  const [n, most] = [pairs.length, state.limits.own];
+  const more = n > most ? t("compare.most", { n: most }) : seconds && t("forecast.about", { time: duration(seconds) });
+  $("#compare-count").textContent = n ? [t("compare.count", { n }), more].filter(Boolean).join(" · ") : t("compare.none");
+  $("#compare-go").disabled = !n || n > most || !state.photo?.id;
 }
 
 const wantedStyles = () => [...chosen.styles].filter((name) => style(name));
@@ -110,21 +112,21 @@ function grid() {
   const all = jobs().filter((one) => one.comparison && one.comparison === shown).reverse();
   if (!all.length) return box.replaceChildren(h("p", { class: "soft empty" }, t("compare.empty")));
   const rows = [...new Set(all.map(source))];
-  const columns = recall(`columns.${shown}`) ?? [...new Set(all.map((one) => one.recipe.method))];
+  const columns = recall(`columns.${shown}`) ?? [...new Set(all.map((one) => asked(one).method))];
   const body = rows.map((name) => {
     const own = all.filter((one) => source(one) === name);
-    const full = own.length === columns.length; // in the order of the columns; `auto` has settled on a method
-    return h("tr", null, h("th", { scope: "row" }, rowHead(name)), columns.map((column, at) => h("td", null, cell(full ? own[at] : own.find((one) => one.recipe.method === column)))));
+    return h("tr", null, h("th", { scope: "row" }, rowHead(name)), columns.map((column) =>
+      h("td", null, cell(own.find((one) => asked(one).method === column), paints(column, name)))));
   });
   const busy = all.filter(unfinished);
   const focused = document.activeElement?.dataset?.cell;
   box.replaceChildren(
     h("div", { class: "row" }, h("h3", null, t("compare.result")), h("span", { class: "gap" }),
-      busy.length ? h("button", { class: "button plain small", onclick: () => busy.forEach((one) => cancel(one.id)) }, icon("stop"), t("compare.stop")) : "",
-      h("a", { class: "button plain small", href: `/v1/archive?${all.filter((one) => one.result).map((one) => `id=${one.id}`).join("&")}`, download: "" }, icon("save"), t("history.zip")),
-      h("button", { class: "button plain small", onclick: () => remove(all.map((one) => one.id)) }, icon("bin"), t("history.delete"))),
+      busy.length ? button("stop", t("compare.stop"), () => busy.forEach((one) => cancel(one.id))) : "",
+      archive(all),
+      button("bin", t("history.delete"), () => remove(all.map((one) => one.id)))),
     h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": t("compare.result") },
-      h("table", { class: "cells", css: { "--ratio": String((state.photo?.width ?? 4) / (state.photo?.height ?? 3)) } },
+      h("table", { class: "cells", css: { "--ratio": (state.photo?.width ?? 4) / (state.photo?.height ?? 3) } },
         h("thead", null, h("tr", null, h("td", null, state.photo ? h("img", { class: "corner", src: state.photo.url, alt: t("view.photo") }) : ""), columns.map((name) => h("th", { scope: "col" }, methodTitle(name))))),
         h("tbody", null, body))));
   if (focused) $(`[data-cell="${focused}"]`, box)?.focus();
@@ -137,8 +139,8 @@ function rowHead(name) {
   return known ? [h("img", { src: known.swatch, alt: "" }), h("span", null, title(known))] : h("span", null, t("mix.own"));
 }
 
-function cell(one) {
-  if (!one) return "";
+function cell(one, possible) {
+  if (!one) return possible ? "" : h("p", { class: "cell-text" }, t("compare.cannot"));
   return h("button", { class: `cell ${one.state}`, data: { cell: one.id }, onclick: () => open(one.id), "aria-label": `${methodTitle(one.recipe.method)}, ${standing(one)}` },
     one.preview ? h("img", { src: one.preview, alt: "" }) : icon(one.state === "failed" ? "alert" : "brush"),
     h("span", { class: "cell-text" }, standing(one)));

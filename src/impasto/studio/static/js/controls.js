@@ -1,4 +1,4 @@
-/** The dials: each is one field of the Recipe, at rest until it is touched, with a way back to rest. */
+/** The dials: each is a field of the Recipe, at rest until touched, with a way back. */
 
 import { $, h, tool } from "./dom.js";
 import { number, percent, t } from "./i18n.js";

@@ -1,11 +1,11 @@
-/** Elements without a template language. Styles go through the CSSOM, which the page's CSP allows. */
+/** Elements. Styles go through the CSSOM, which the page's CSP allows. */
 
 export const $ = (selector, root = document) => root.querySelector(selector);
 export const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element: `on...` are listeners, `css` is an object, `data` a dataset; null and false are left out. */
+/** `on...` are listeners, `css` is an object, `data` a dataset; null and false are left out. */
 export function h(tag, props, ...children) {
   const node = document.createElement(tag);
   if (tag === "button") node.type = "button";
@@ -15,13 +15,15 @@ export function h(tag, props, ...children) {
 }
 
 function give(node, name, value) {
-  if (value === null || value === undefined || value === false) return;
+  if (value === null || value === undefined || (value === false && !name.startsWith("aria"))) return;
   if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
   else if (name === "css") css(node, value);
   else if (name === "data") Object.assign(node.dataset, value);
   else if (name === "value") node.value = value;
-  else node.setAttribute(name, value === true ? "" : value);
+  else node.setAttribute(name, value === true && !name.startsWith("aria") ? "" : value);
 }
+
+export const hear = (node, ...listener) => node.addEventListener(...listener);
 
 export function css(node, values) {
   for (const [name, value] of Object.entries(values)) node.style.setProperty(name, value);
@@ -41,6 +43,9 @@ export function icon(name) {
 export function tool(name, label, onclick, props) {
   return h("button", { class: "tool", title: label, "aria-label": label, onclick, ...props }, icon(name));
 }
+
+export const button = (name, label, onclick, props) =>
+  h("button", { class: "button plain small", onclick, ...props }, icon(name), label);
 
 /** One tab stop for many: arrow keys, Home and End go from item to item. */
 export function roving(list, selector) {

@@ -1,9 +1,9 @@
-/** The easel: the welcome, the photo, and the painting as it comes and when it is done. */
+/** The easel: the welcome, the photo, the painting. */
 
-import { $, css, h } from "./dom.js";
+import { $, $$, css, h, hear } from "./dom.js";
 import { named, t } from "./i18n.js";
-import { chooseStyle, sample, setting, style } from "./recipe.js";
-import { job, set, state, unfinished, watch } from "./store.js";
+import { chooseStyle, place, sample, setting, style } from "./recipe.js";
+import { job, state, unfinished, watch } from "./store.js";
 import { progress } from "./progress.js";
 import { shown } from "./viewer.js";
 import { title } from "./wall.js";
@@ -19,9 +19,9 @@ export function easel() {
   watch(["samples", "styles", "mix", "language"], hangSamples);
   watch(["limits", "language"], privacy);
   watch(["settings", "current", "jobs"], blend);
-  $("#welcome-back").addEventListener("click", () => welcome(false));
-  $("#film").addEventListener("loadedmetadata", (event) => ratio(event.target.videoWidth, event.target.videoHeight));
-  for (const id of ["before", "after"]) $(`#${id}`).addEventListener("load", measured);
+  hear($("#welcome-back"), "click", () => welcome(false));
+  hear($("#film"), "loadedmetadata", (event) => ratio(event.target.videoWidth, event.target.videoHeight));
+  for (const id of ["before", "after"]) hear($(`#${id}`), "load", measured);
 }
 
 export function welcome(on) {
@@ -30,9 +30,13 @@ export function welcome(on) {
   if (on) $("#welcome .button").focus({ preventScroll: true });
 }
 
+const HERE = /^(localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname) ? "computer" : "server";
+
+export const promise = () =>
+  t("privacy", { place: t(`place.${HERE}`), h: Math.round((state.limits.ttl_seconds ?? 86400) / 3600) });
+
 function privacy() {
-  const hours = Math.round((state.limits.ttl_seconds ?? 86400) / 3600);
-  for (const line of document.querySelectorAll(".privacy")) line.textContent = t("privacy", { h: hours });
+  for (const line of $$(".privacy")) line.textContent = promise();
 }
 
 function hangSamples() {
@@ -48,7 +52,7 @@ function hangSamples() {
 }
 
 function begin(one, wanted) {
-  set({ photo: sample(one), current: null, regions: [], region: null });
+  place(sample(one), { regions: [], region: null });
   welcoming = false;
   if (wanted && !state.mix.length) chooseStyle(wanted.name, false);
   return paint();
@@ -122,7 +126,7 @@ function layer(id, url, hide) {
 }
 
 function ratio(width, height) {
-  if (width && height) css($("#easel"), { "--ratio": String(width / height) });
+  if (width && height) css($("#easel"), { "--ratio": width / height });
 }
 
 /** A picture that came without its size, as while it is still being sent. */
@@ -136,7 +140,7 @@ function blend() {
   const one = job();
   const [full, wanted] = [one?.recipe.strength ?? 1, setting("strength")];
   const share = one?.state === "done" && wanted !== null && full > 0 ? Math.min(1, wanted / full) : 1;
-  css($("#after"), { opacity: String(share) });
+  css($("#after"), { opacity: share });
   $("#frame").classList.toggle("blended", share < 1);
 }
 

@@ -1,6 +1,7 @@
-/** The stream of what happens to one's own jobs; comes back by itself after the server was away. */
+/** The stream of what happens to one's own jobs; it comes back by itself. */
 
 import { get } from "./api.js";
+import { hear } from "./dom.js";
 import { set, state, unfinished } from "./store.js";
 
 const LONGEST = 8000;
@@ -13,8 +14,8 @@ export function follow() {
   clearTimeout(timer);
   source?.close();
   source = new EventSource("/v1/events");
-  source.addEventListener("job", (event) => merge(JSON.parse(event.data)));
-  source.addEventListener("gone", (event) => drop(JSON.parse(event.data).id));
+  hear(source, "job", (event) => merge(JSON.parse(event.data)));
+  hear(source, "gone", (event) => drop(JSON.parse(event.data).id));
   source.onopen = () => {
     pause = 500;
     set({ connection: "open" });

@@ -1,4 +1,4 @@
-/** What it will take, before it is asked for: of every method, and of what is chosen. */
+/** What it will take, by every method, before it is asked for. */
 
 import { post } from "./api.js";
 import { $, soon } from "./dom.js";
@@ -19,6 +19,7 @@ export function forecast() {
 
 /** Asked again when something else is wanted (before that, any style), or the queue is another one. */
 function asked() {
+  if (state.photo && !state.photo.id) return; // on its way
   const any = [...state.styles].sort((a, b) => b.methods.length - a.methods.length)[0];
   const wanted = recipe();
   if (any && !wanted.styles && !wanted.masks) wanted.styles = [{ source: any.name, weight: 1 }];

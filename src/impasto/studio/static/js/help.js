@@ -1,6 +1,6 @@
 /** Keys for everything, and a sheet that says so. */
 
-import { $, h, tool } from "./dom.js";
+import { $, $$, h, hear, tool } from "./dom.js";
 import { t } from "./i18n.js";
 import { brushing, done } from "./mask.js";
 import { add } from "./regions.js";
@@ -35,9 +35,9 @@ const KEYS = [
 ];
 
 export function shortcuts() {
-  $("#help-open").addEventListener("click", help);
-  document.addEventListener("keydown", pressed);
-  document.addEventListener("keyup", (event) => event.key.toLowerCase() === "b" && hold(false));
+  hear($("#help-open"), "click", help);
+  hear(document, "keydown", pressed);
+  hear(document, "keyup", (event) => event.key.toLowerCase() === "b" && hold(false));
 }
 
 function pressed(event) {
@@ -54,17 +54,17 @@ function pressed(event) {
 const typing = (node) => node.matches?.("input:not([type=range], [type=radio], [type=checkbox]), select, textarea");
 
 function escape() {
-  for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = false;
+  for (const menu of $$("details.menu[open]")) menu.open = false;
   if (brushing()) done();
 }
 
 function help() {
   const dialog = $("#help");
-  const row = ([key, name]) => h("div", null, h("dt", null, h("kbd", null, key === "Delete" ? "Del" : key)), h("dd", null, t(name)));
+  const row = ([key, name]) => h("div", null, h("dt", null, h("kbd", null, key === "Delete" ? "Del" : key)), h("dd", null, t(name), key === "p" && [" ", h("kbd", null, "Ctrl Enter")]));
   dialog.replaceChildren(
     h("div", { class: "row" }, h("h2", { id: "help-title" }, t("help.title")), h("span", { class: "gap" }), tool("close", t("close"), () => dialog.close())),
     h("p", null, t("help.lead")),
     h("h3", null, t("help.ways")), h("ul", null, ["help.way1", "help.way2", "help.way3"].map((key) => h("li", null, t(key)))),
-    h("h3", null, t("help.keys")), h("dl", { class: "keys" }, KEYS.map(row), row([t("keys.enter"), "paint.go"])));
+    h("h3", { class: "keyed" }, t("help.keys")), h("dl", { class: "keys" }, KEYS.map(row)));
   dialog.showModal();
 }

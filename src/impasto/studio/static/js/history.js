@@ -1,13 +1,13 @@
-/** All that was painted: to look at again, keep in mind, throw away or take home as a zip. */
+/** All that was painted: to look at again, star, delete or take home. */
 
-import { $, $$, h, icon, tool } from "./dom.js";
+import { $, $$, button, h, icon, tool } from "./dom.js";
 import { duration, t, until } from "./i18n.js";
-import { styleNames } from "./easel.js";
-import { saving } from "./ledge.js";
+import { promise, styleNames } from "./easel.js";
+import { saving, starring } from "./ledge.js";
 import { methodTitle } from "./palette.js";
 import { standing } from "./progress.js";
 import { jobs, state, unfinished, watch } from "./store.js";
-import { cancel, open, remove, star } from "./work.js";
+import { cancel, open, remove } from "./work.js";
 
 const filter = { starred: false, words: "" };
 const picked = new Set();
@@ -47,10 +47,10 @@ function frame(view) {
   view.replaceChildren(
     h("header", { class: "sheet-head" },
       h("h2", null, t("nav.history")),
-      h("p", { class: "soft" }, t("privacy", { h: Math.round((state.limits.ttl_seconds ?? 86400) / 3600) })),
+      h("p", { class: "soft" }, promise()),
       h("div", { class: "row" },
         h("label", { class: "search" }, icon("search"), h("input", { type: "search", id: "history-search", placeholder: t("history.search"), "aria-label": t("history.search"), value: filter.words, oninput: (event) => ((filter.words = event.target.value), show()) })),
-        h("button", { class: "switch", id: "history-starred", "aria-pressed": String(filter.starred), onclick: (event) => ((filter.starred = !filter.starred), event.currentTarget.setAttribute("aria-pressed", String(filter.starred)), show()) }, t("history.starred")),
+        h("button", { class: "switch", id: "history-starred", "aria-pressed": filter.starred, onclick: (event) => ((filter.starred = !filter.starred), event.currentTarget.setAttribute("aria-pressed", filter.starred), show()) }, t("history.starred")),
         h("span", { class: "gap" }),
         h("span", { id: "history-picked", class: "row" }))),
     h("div", { class: "empty" }), h("div", { class: "cards" }));
@@ -58,13 +58,22 @@ function frame(view) {
 
 function bar() {
   const some = picked.size > 0;
-  const ids = some ? [...picked] : wanted().map((one) => one.id);
-  const painted = ids.filter((id) => state.jobs.get(id)?.result);
+  const all = some ? jobs().filter((one) => picked.has(one.id)) : wanted();
   const box = $("#history-picked");
-  if (!ids.length) return box.replaceChildren();
-  const zip = h("a", { class: "button plain small", id: "history-zip", href: `/v1/archive?${painted.map((id) => `id=${id}`).join("&")}`, download: "" }, icon("save"), some ? t("history.zip_some", { n: painted.length }) : t("history.zip"));
-  const bin = h("button", { class: "button plain small", id: "history-delete", onclick: () => remove(ids) }, icon("bin"), some ? t("history.delete_some", { n: ids.length }) : t("history.delete"));
-  box.replaceChildren(painted.length ? zip : "", bin);
+  if (!all.length) return box.replaceChildren();
+  const bin = button("bin", some ? t("history.delete_some", { n: all.length }) : t("history.delete"), () => remove(all.map((one) => one.id)), { id: "history-delete" });
+  box.replaceChildren(archive(all, some, "history-zip"), bin);
+}
+
+const PACKED = 100; // paintings that the server packs at once
+
+/** The results of some jobs as one file; of too many, the newest. */
+export function archive(all, some, id) {
+  const painted = all.filter((one) => one.result);
+  const ids = painted.sort((a, b) => (a.created < b.created ? 1 : -1)).slice(0, PACKED).map((one) => `id=${one.id}`);
+  if (!ids.length) return "";
+  const text = some || ids.length < painted.length ? t("history.zip_some", { n: ids.length }) : t("history.zip");
+  return h("a", { class: "button plain small", id, href: `/v1/archive?${ids.join("&")}`, download: "" }, icon("save"), text);
 }
 
 const signature = (one) => JSON.stringify([one.id, one.state, one.position, one.progress, one.preview, one.starred, one.result, state.language, state.styles.length, picked.has(one.id)]);
@@ -85,7 +94,7 @@ function card(one) {
       h("span", { class: "soft" }, [methodTitle(one.recipe.method), one.state === "done" && one.seconds ? duration(one.seconds) : standing(one)].join(" · ")),
       one.expires ? h("span", { class: "soft" }, t("label.expires", { time: until(one.expires) })) : ""),
     h("div", { class: "card-tools" },
-      tool("star", one.starred ? t("star.off") : t("star.on"), () => star(one), { "aria-pressed": String(Boolean(one.starred)), class: "tool star" }),
+      starring(one),
       unfinished(one) ? tool("stop", t("job.cancel"), () => cancel(one.id)) : "",
       one.result ? saving(one) : "",
       tool("bin", t("delete"), () => remove([one.id]))));

@@ -1,18 +1,17 @@
-/** Pictures come in: dropped, pasted, chosen or photographed; as a photo, as a style, or as a result. */
+/** Pictures come in: dropped, pasted, chosen; as a photo, a style, or a result. */
 
 import { tooLarge, upload } from "./api.js";
-import { $, $$ } from "./dom.js";
+import { $, $$, hear } from "./dom.js";
 import { t } from "./i18n.js";
-import { chooseStyle, keep, restore, uploaded } from "./recipe.js";
+import { chooseStyle, keep, place, restore, uploaded } from "./recipe.js";
 import { set, state } from "./store.js";
 import { sorry, toast } from "./toasts.js";
+import { asked } from "./work.js";
 
 export function intake() {
-  $("#photo-file").addEventListener("change", (event) => chosen(event.target, take));
-  $("#camera-file").addEventListener("change", (event) => chosen(event.target, take));
-  $("#style-file").addEventListener("change", (event) => chosen(event.target, takeStyle));
-  for (const button of $$("[data-opens]")) button.addEventListener("click", () => $(`#${button.dataset.opens}`).click());
-  document.addEventListener("paste", pasted);
+  for (const input of $$("input[type=file]")) hear(input, "change", () => chosen(input, input.multiple ? takeStyle : take));
+  for (const button of $$("[data-opens]")) hear(button, "click", () => $(`#${button.dataset.opens}`).click());
+  hear(document, "paste", pasted);
   dropping();
 }
 
@@ -41,22 +40,22 @@ function dropping() {
   let depth = 0;
   const show = (on) => (veil.hidden = !on);
   const files = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-  document.addEventListener("dragenter", (event) => {
+  hear(document, "dragenter", (event) => {
     if (!files(event)) return;
     event.preventDefault();
     depth += 1;
     show(true);
   });
-  document.addEventListener("dragover", (event) => {
+  hear(document, "dragover", (event) => {
     if (!files(event)) return;
     event.preventDefault();
     for (const half of $$(".half", veil)) half.classList.toggle("over", half.contains(event.target));
   });
-  document.addEventListener("dragleave", () => {
+  hear(document, "dragleave", () => {
     depth = Math.max(0, depth - 1);
     if (!depth) show(false);
   });
-  document.addEventListener("drop", (event) => {
+  hear(document, "drop", (event) => {
     if (!files(event)) return;
     event.preventDefault();
     depth = 0;
@@ -67,42 +66,54 @@ function dropping() {
   });
 }
 
+let sends = 0; // the latest one's progress is shown
+
 /** Send a file and tell how far it is; null when that did not work, and why is said. */
 async function send(file, text) {
   const refused = tooLarge(file, state.limits);
-  if (refused) return sorry(Object.assign(new Error(refused), { status: 413 })), null;
-  set({ sending: { text, fraction: 0 } });
+  if (refused) return toast(refused, { kind: "error" }), null;
+  const turn = ++sends;
+  const tell = (sending) => turn === sends && set({ sending });
+  tell({ text, fraction: 0 });
   try {
-    const about = await upload(file, (fraction) => set({ sending: { text, fraction } }));
+    const about = await upload(file, (fraction) => tell({ text, fraction }));
     for (const notice of about.notices ?? []) toast(notice);
     return about;
   } catch (error) {
     sorry(error);
     return null;
   } finally {
-    set({ sending: null });
+    tell(null);
   }
 }
 
+let takes = 0;
+let before = {}; // what is put back when what is on its way does not arrive
+
 /** A photo or a film; or a painting of ours, which brings its settings along. */
 export async function take(file) {
-  const before = { photo: state.photo, current: state.current };
+  const turn = ++takes;
+  if (!state.photo || state.photo.id) before = { photo: state.photo, current: state.current };
   const url = file.type.startsWith("image/") ? URL.createObjectURL(file) : null;
   set({ view: "easel", region: null });
   if (url) set({ photo: { id: null, kind: "picture", url, title: file.name }, current: null });
   const about = await send(file, t("intake.sending"));
   if (url) setTimeout(() => URL.revokeObjectURL(url), 5000);
+  if (turn !== takes) {
+    if (about) before = { photo: uploaded(about, file.name), current: null }; // a later one came
+    return false;
+  }
   if (!about) return set(before), false;
   if (about.recipe) return again(about);
-  set({ photo: uploaded(about, file.name), current: null, regions: [] });
+  place(uploaded(about, file.name), { regions: [] });
   return true;
 }
 
 async function again(about) {
   const known = [...state.jobs.values()].find((job) => job.state === "done" && sameWork(job.recipe, about.recipe));
-  const lost = await restore(about.recipe);
+  const lost = await restore(known ? asked(known) : about.recipe);
   set({ current: known?.id ?? null });
-  if (lost.photo) set({ photo: uploaded(about), current: null });
+  if (lost.photo) place(uploaded(about));
   if (lost.styles.length) toast(t("intake.lost_styles", { names: lost.styles.join(", ") }));
   toast(lost.photo ? t("intake.lost_photo") : t("intake.restored"));
   return true;

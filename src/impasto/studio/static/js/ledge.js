@@ -7,7 +7,7 @@ import { methodTitle } from "./palette.js";
 import { standing } from "./progress.js";
 import { style } from "./recipe.js";
 import { job, jobs, state, unfinished, watch } from "./store.js";
-import { sorry, toast } from "./toasts.js";
+import { toast } from "./toasts.js";
 import { full, hold, look, looking, zoom } from "./viewer.js";
 import { artist } from "./wall.js";
 import { open, remove, star } from "./work.js";
@@ -66,7 +66,7 @@ function tools(one) {
     $("#keep").replaceChildren(...[
       one?.result ? saving(one) : "",
       one?.result && !film && navigator.clipboard?.write ? tool("copy", t("save.copy"), () => copy(one)) : "",
-      one ? tool("star", one.starred ? t("star.off") : t("star.on"), () => star(one), { "aria-pressed": String(Boolean(one.starred)), class: "tool star" }) : "",
+      one ? starring(one) : "",
       one ? tool("bin", t("delete"), () => remove([one.id])) : "",
     ]);
   }
@@ -75,7 +75,7 @@ function tools(one) {
 
 export function markTools() {
   const { mode, scale } = looking();
-  for (const button of $$("#tools [data-mode]")) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+  for (const button of $$("#tools [data-mode]")) button.setAttribute("aria-pressed", button.dataset.mode === mode);
   const shown = $("#tools .scale");
   if (shown) shown.textContent = `${Math.round(scale * 100)} %`;
 }
@@ -103,13 +103,18 @@ export function saving(one) {
     h("div", { class: "menu-list" }, ...kinds, one.kind === "film" ? "" : h("p", { class: "soft" }, t("save.recipe"))));
 }
 
+export function starring(one) {
+  const label = one.starred ? t("star.off") : t("star.on");
+  return tool("star", label, () => star(one), { "aria-pressed": Boolean(one.starred), class: "tool star", title: `${label}. ${t("star.hint")}` });
+}
+
 export async function copy(one) {
   try {
     const picture = fetch(`${one.result}?format=png`).then((answer) => answer.blob());
     await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
     toast(t("save.copied"));
   } catch {
-    sorry(Object.assign(new Error(t("save.not_copied")), { status: 0 }));
+    toast(t("save.not_copied"), { kind: "error" });
   }
 }
 
@@ -124,7 +129,7 @@ function strip() {
   box.dataset.key = key;
   const focused = document.activeElement?.dataset?.job;
   box.replaceChildren(...all.map((one) =>
-    h("button", { class: `thumb ${one.state}`, data: { job: one.id }, "aria-pressed": String(one.id === state.current), "aria-label": `${styleNames(one.recipe)}, ${standing(one)}`, title: styleNames(one.recipe), onclick: () => (welcome(false), open(one.id)) },
+    h("button", { class: `thumb ${one.state}`, data: { job: one.id }, "aria-pressed": one.id === state.current, "aria-label": `${styleNames(one.recipe)}, ${standing(one)}`, title: styleNames(one.recipe), onclick: () => (welcome(false), open(one.id)) },
       one.preview ? h("img", { src: one.preview, alt: "" }) : icon(one.state === "failed" ? "alert" : "brush"))),
     h("a", { class: "all", href: "#history" }, t("recent.all")));
   if (focused) $(`[data-job="${focused}"]`, box)?.focus();

@@ -1,9 +1,9 @@
-/** Puts the studio together: words, catalogue, what was on the easel last, and the three views. */
+/** Puts the studio together: words, catalogue, the last work, the three views. */
 
-import { exists, get } from "./api.js";
+import { get, gone } from "./api.js";
 import { comparison, showComparison } from "./compare.js";
 import { controls } from "./controls.js";
-import { $, $$, h, icon } from "./dom.js";
+import { $, $$, h, hear, icon } from "./dom.js";
 import { closer, easel } from "./easel.js";
 import { follow, followAtOnce } from "./events.js";
 import { forecast } from "./forecast.js";
@@ -45,14 +45,14 @@ function head() {
   const list = $("#language");
   list.replaceChildren(...Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code }, name)));
   list.value = state.language;
-  list.addEventListener("change", () => speak(list.value));
-  $("#theme").addEventListener("click", theme);
+  hear(list, "change", () => speak(list.value));
+  hear($("#theme"), "click", theme);
   watch(["connection", "language"], () => {
     const lost = state.connection === "lost";
     $("#connection").hidden = !lost;
     $("#connection").textContent = lost ? t("connection.lost") : "";
   });
-  for (const name of ["online", "focus", "visibilitychange"]) window.addEventListener(name, followAtOnce);
+  for (const name of ["online", "focus", "visibilitychange"]) hear(window, name, followAtOnce);
 }
 
 function theme() {
@@ -65,7 +65,7 @@ function theme() {
 const VIEWS = ["easel", "compare", "history"];
 
 function routes() {
-  window.addEventListener("hashchange", route);
+  hear(window, "hashchange", route);
   watch(["view"], () => {
     for (const view of VIEWS) $(`#view-${view}`).hidden = view !== state.view;
     for (const link of $$("#nav a")) {
@@ -101,8 +101,8 @@ async function catalogue() {
 /** What was on the easel when the page was left, as far as it still is. */
 async function last() {
   const kept = recall("work", {});
-  const own = [];
-  for (const one of kept.own ?? []) if (await exists(one.swatch)) own.push(one);
+  const lost = await Promise.all((kept.own ?? []).map((one) => gone(one.name)));
+  const own = (kept.own ?? []).filter((one, at) => !lost[at]);
   const known = new Set([...own, ...state.styles].map((one) => one.name));
   set({
     own,

@@ -1,6 +1,6 @@
 /** The brush: regions are drawn on the photo by hand, or by arrow keys and the space bar. */
 
-import { $, css, h, icon, tool } from "./dom.js";
+import { $, css, h, hear, icon, tool } from "./dom.js";
 import { t } from "./i18n.js";
 import { choose, setting, style } from "./recipe.js";
 import { canvas, region, touched, veil } from "./regions.js";
@@ -17,11 +17,11 @@ let undo = [];
 
 export function mask() {
   [frame, screen, ring] = [$("#frame"), $("#mask"), $("#ring")];
-  frame.addEventListener("pointerdown", begin);
-  frame.addEventListener("pointermove", go);
-  for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, finish);
-  frame.addEventListener("pointerleave", () => (ring.hidden = true));
-  frame.addEventListener("keydown", keys);
+  hear(frame, "pointerdown", begin);
+  hear(frame, "pointermove", go);
+  for (const end of ["pointerup", "pointercancel"]) hear(frame, end, finish);
+  hear(frame, "pointerleave", () => (ring.hidden = true));
+  hear(frame, "keydown", keys);
   watch(["region", "regions", "settings", "language", "photo"], show);
 }
 
@@ -48,9 +48,9 @@ function paintVeil() {
 function bar(on) {
   const box = $("#brushes");
   box.hidden = !on;
-  const wanted = on ? `${state.region} ${region()?.style} ${state.language}` : null;
-  if (box.dataset.shows === String(wanted)) return;
-  box.dataset.shows = String(wanted);
+  const wanted = on ? `${state.region} ${region()?.style} ${state.language}` : "";
+  if (box.dataset.shows === wanted) return;
+  box.dataset.shows = wanted;
   if (on && shownFor !== state.region) frame.scrollIntoView({ block: "center" });
   shownFor = state.region;
   if (!on) return box.replaceChildren();
@@ -60,8 +60,8 @@ function bar(on) {
     h("span", { class: "chosen" },
       chosen ? h("img", { src: chosen.swatch, alt: "" }) : h("span", { class: "blank" }),
       chosen ? chosen.title || t("mix.own") : t("mask.pick")),
-    tool("brush", t("mask.brush"), () => mode(false), { "aria-pressed": String(!brush.erase), id: "mask-brush" }),
-    tool("eraser", t("mask.erase"), () => mode(true), { "aria-pressed": String(brush.erase), id: "mask-erase" }),
+    tool("brush", t("mask.brush"), () => mode(false), { "aria-pressed": !brush.erase, id: "mask-brush" }),
+    tool("eraser", t("mask.erase"), () => mode(true), { "aria-pressed": brush.erase, id: "mask-erase" }),
     slider("mask-size", t("mask.size"), 2, 50, brush.size * 100, (value) => (brush.size = value / 100)),
     slider("mask-feather", t("mask.feather"), 0, 10, setting("feather"), (value) => (choose({ feather: value }), paintVeil())),
     tool("back", t("mask.undo"), back),
@@ -77,8 +77,8 @@ function slider(id, label, min, max, value, oninput) {
 
 function mode(erase) {
   brush.erase = erase;
-  $("#mask-brush").setAttribute("aria-pressed", String(!erase));
-  $("#mask-erase").setAttribute("aria-pressed", String(erase));
+  $("#mask-brush").setAttribute("aria-pressed", !erase);
+  $("#mask-erase").setAttribute("aria-pressed", erase);
 }
 
 export function done() {

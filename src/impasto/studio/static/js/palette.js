@@ -1,6 +1,6 @@
-/** What is on the palette: the styles of the mix with their weights, the regions, the methods. */
+/** The palette: the mix and its weights, the regions, the methods. */
 
-import { $, $$, h, icon, tool } from "./dom.js";
+import { $, $$, button, h, tool } from "./dom.js";
 import { duration, named, percent, t } from "./i18n.js";
 import { chooseMethod, setting, style } from "./recipe.js";
 import { add, removeRegion } from "./regions.js";
@@ -16,13 +16,18 @@ export function palette() {
 
 let shares = "";
 
+const percents = (weight) => Math.round(Math.min(1, weight) * 100);
+
 function showMix() {
   const key = JSON.stringify([state.mix.map((one) => one.source), state.language, state.styles.length, state.own.length]);
   if (key !== shares) hangMix(key);
   const total = state.mix.reduce((sum, one) => sum + one.weight, 0);
   for (const [at, row] of [...$$("#mix .share-row")].entries()) {
-    const output = $("output", row);
-    if (output) output.textContent = percent(state.mix[at].weight / total);
+    const [input, output] = [$("input", row), $("output", row)];
+    if (!output) continue;
+    const { weight } = state.mix[at];
+    output.textContent = percent(weight / total);
+    if (input !== document.activeElement) input.value = percents(weight);
   }
 }
 
@@ -43,7 +48,7 @@ function shareRow(one, many) {
     known.swatch ? h("img", { src: known.swatch, alt: "", width: 44, height: 44 }) : h("span", { class: "blank" }),
     h("div", { class: "what" }, h("strong", null, title(known)), h("span", { class: "soft" }, artist(known)),
       many && h("span", { class: "weigh" },
-        h("input", { type: "range", min: 1, max: 100, value: Math.round(Math.min(1, one.weight) * 100), "aria-label": t("mix.weight", { name: title(known) }), oninput: weigh }),
+        h("input", { type: "range", min: 1, max: 100, value: percents(one.weight), "aria-label": t("mix.weight", { name: title(known) }), oninput: weigh }),
         h("output", null, ""))),
     tool("close", t("mix.remove", { name: title(known) }), () => set({ mix: state.mix.filter((each) => each.source !== one.source) })));
 }
@@ -55,7 +60,7 @@ function showRegions() {
     const name = t("regions.name", { n: at + 1 });
     return h("div", { class: "share-row" },
       known ? h("img", { src: known.swatch, alt: "", width: 44, height: 44 }) : h("span", { class: "blank" }),
-      h("button", { class: "what link", "aria-pressed": String(state.region === one.key), onclick: () => set({ region: one.key }) },
+      h("button", { class: "what link", "aria-pressed": state.region === one.key, onclick: () => set({ region: one.key }) },
         h("strong", null, one.upload === "alpha" ? t("regions.alpha_name") : name), h("span", { class: "soft" }, known ? title(known) : t("mask.pick"))),
       tool("close", t("regions.remove", { name }), () => removeRegion(one.key)));
   });
@@ -64,7 +69,7 @@ function showRegions() {
     ...rows,
     rows.length ? "" : h("p", { class: "soft hint" }, t("regions.none")),
     h("div", { class: "row" },
-      h("button", { class: "button plain small", id: "region-add", disabled: !state.photo?.width, onclick: () => add() }, icon("brush"), t("regions.add")),
+      button("brush", t("regions.add"), () => add(), { id: "region-add", disabled: !state.photo?.width }),
       alpha && h("button", { class: "button plain small", onclick: () => set({ region: add("alpha") }) }, t("regions.alpha"))),
   );
 }

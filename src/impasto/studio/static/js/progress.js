@@ -1,4 +1,4 @@
-/** How far a painting is: on the easel, in the window's title, and for those who listen. */
+/** How far a painting is: on the easel, in the title, and for those who listen. */
 
 import { $, css, h, icon } from "./dom.js";
 import { duration, percent, t } from "./i18n.js";
@@ -38,7 +38,7 @@ export function progress(one) {
   if (bar) {
     bar.classList.toggle("unknown", !fraction);
     css(bar.firstChild, { width: `${(fraction ?? 0) * 100}%` });
-    if (fraction) bar.setAttribute("aria-valuenow", String(Math.round(fraction * 100)));
+    if (fraction) bar.setAttribute("aria-valuenow", Math.round(fraction * 100));
     else bar.removeAttribute("aria-valuenow");
   }
   if (one && !sending) speak(one);
@@ -74,7 +74,7 @@ export function heading(one = job()) {
   const busy = jobs().filter(unfinished);
   const count = $("#nav-busy");
   count.hidden = !busy.length;
-  count.textContent = String(busy.length || "");
+  count.textContent = busy.length || "";
   count.setAttribute("aria-label", t("nav.busy", { n: busy.length }));
   const shown = unfinished(one) ? one : busy.find((each) => each.state === "running");
   if (shown) document.title = shown.state === "running" ? `${share(shown) || "…"} · Impasto` : `… · Impasto`;

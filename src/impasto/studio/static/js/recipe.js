@@ -1,6 +1,6 @@
-/** Between the controls and a Recipe: what is asked for, and what a picture says it was made with. */
+/** Between the controls and a Recipe. */
 
-import { exists, get } from "./api.js";
+import { get, gone } from "./api.js";
 import { set, state } from "./store.js";
 
 export const MOST_STYLES = 4;
@@ -28,8 +28,11 @@ export const DEFAULTS = {
 
 export const setting = (name) => state.settings[name] ?? DEFAULTS[name];
 
+let lent = null; // the photo that a restored size was for
+
 /** Change some controls; null puts one back to what it is when nothing is asked for. */
 export function choose(values) {
+  if ("size" in values) lent = null;
   const settings = { ...state.settings, ...values };
   for (const name of Object.keys(settings)) {
     if (!(name in DEFAULTS) || settings[name] === null || same(settings[name], DEFAULTS[name])) delete settings[name];
@@ -37,9 +40,19 @@ export function choose(values) {
   set({ settings });
 }
 
+/** Put a photo on the easel; a size that came with the painting of another one goes. */
+export function place(photo, values) {
+  if (lent && lent !== photo.id) choose({ size: null });
+  set({ photo, current: null, ...values });
+}
+
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 export const method = (name = setting("method")) => state.methods.find((one) => one.name === name);
+
+/** Whether a method can paint a style; those for some only are named by the styles. */
+export const paints = (name, wanted) =>
+  method(name)?.any_style !== false || Boolean(style(wanted)?.methods?.includes(name));
 
 /** Another method; controls that it does not have go back to rest, they would be refused. */
 export function chooseMethod(name) {
@@ -64,7 +77,7 @@ export function recipe() {
 export const style = (name) =>
   state.styles.find((one) => one.name === name) ?? state.own.find((one) => one.name === name);
 
-/** Choose one style for the whole; or, `mixing`, add it to those that are there or take it away. */
+/** Choose a style; or, `mixing`, add it to those that are there or take it away. */
 export function chooseStyle(name, mixing) {
   if (state.region) {
     set({ regions: state.regions.map((one) => (one.key === state.region ? { ...one, style: name } : one)) });
@@ -96,13 +109,14 @@ export async function restore(wanted) {
   const known = (name) => !missing.includes(name);
   const regions = [];
   for (const [at, one] of masks.entries()) {
-    if (known(one.style) && (one.mask === "alpha" || (await exists(preview(one.mask))))) {
+    if (known(one.style) && (one.mask === "alpha" || !(await gone(one.mask)))) {
       regions.push({ key: `r${at}-${one.mask}`, upload: one.mask, style: one.style, dirty: false });
     }
   }
   const found = await photo(wanted.photo ?? "");
   set({ mix: shares.filter((one) => known(one.source)), regions, region: null, settings: {} });
   choose(Object.fromEntries(Object.entries(wanted).filter(([name]) => name in DEFAULTS && name !== "precision")));
+  lent = wanted.size ? wanted.photo : null;
   if (found) set({ photo: found });
   return { photo: !found, styles: missing };
 }
@@ -113,7 +127,7 @@ const preview = (id) => `/v1/uploads/${id}/preview`;
 
 /** A style of the visitor that this page does not know yet, as after a restore elsewhere. */
 async function adopt(name) {
-  if (!own(name) || !(await exists(preview(name)))) return false;
+  if (!own(name) || (await gone(name))) return false;
   keep({ name, title: "", swatch: preview(name) });
   return true;
 }
@@ -131,8 +145,7 @@ export async function photo(id) {
   }
   if (!own(id)) return null;
   const about = await get(`/v1/uploads/${id}`).catch(() => null);
-  if (about) return uploaded(about);
-  return (await exists(preview(id))) ? { id, kind: "picture", url: preview(id), title: "" } : null;
+  return about && uploaded(about);
 }
 
 export const sample = (one) => ({

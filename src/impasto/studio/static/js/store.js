@@ -1,4 +1,4 @@
-/** What the page knows, in one object; whoever shows a part of it watches the keys that it shows. */
+/** What the page knows; whoever shows a part of it watches its keys. */
 
 export const state = {
   styles: [], // of the gallery

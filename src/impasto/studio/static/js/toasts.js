@@ -1,4 +1,4 @@
-/** Short messages at the edge: what went wrong and what to do, or what was done and how to undo it. */
+/** Short messages: what went wrong and what to do, or what was done. */
 
 import { $, h, icon } from "./dom.js";
 import { t } from "./i18n.js";

@@ -1,6 +1,6 @@
 /** Looking at a picture: before and after by slider, lens or key; zoom, pan, full screen. */
 
-import { $, css, still } from "./dom.js";
+import { $, $$, css, hear, still } from "./dom.js";
 import { t } from "./i18n.js";
 import { recall, remember } from "./store.js";
 
@@ -18,14 +18,14 @@ export function viewer({ brushing, onchange }) {
   [frame, layers, before, after, lens, divider] = ["#frame", "#layers", "#before", "#after", "#lens", "#divider"].map((id) => $(id));
   [busy, changed] = [brushing, onchange];
   view.mode = recall("look", "slider");
-  frame.addEventListener("pointerdown", down);
-  frame.addEventListener("pointermove", move);
-  for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, up);
-  frame.addEventListener("pointerleave", () => view.mode === "lens" && (lens.hidden = true));
-  frame.addEventListener("wheel", wheel, { passive: false });
-  frame.addEventListener("dblclick", (event) => !busy() && zoom(view.scale > 1 ? 1 : 2.5, event.clientX, event.clientY));
-  frame.addEventListener("keydown", keys);
-  frame.addEventListener("blur", () => hold(false));
+  hear(frame, "pointerdown", down);
+  hear(frame, "pointermove", move);
+  for (const end of ["pointerup", "pointercancel"]) hear(frame, end, up);
+  hear(frame, "pointerleave", () => view.mode === "lens" && (lens.hidden = true));
+  hear(frame, "wheel", wheel, { passive: false });
+  hear(frame, "dblclick", (event) => !busy() && zoom(view.scale > 1 ? 1 : 2.5, event.clientX, event.clientY));
+  hear(frame, "keydown", keys);
+  hear(frame, "blur", () => hold(false));
   new ResizeObserver(draw).observe(frame);
 }
 
@@ -103,7 +103,7 @@ export function draw() {
   css(after, { "clip-path": cut > 0 ? `inset(0 0 0 ${Math.min(100, cut * 100)}%)` : "none", visibility: busy() || (view.holding && both) ? "hidden" : "visible" });
   divider.hidden = !slider || view.holding;
   css(divider, { left: `${view.split * 100}%` });
-  for (const tag of frame.querySelectorAll(".tag")) {
+  for (const tag of $$(".tag", frame)) {
     const left = tag.classList.contains("left");
     tag.hidden = !both || (view.holding ? !left : !slider || view.split < 0.02 || (left ? view.split < 0.15 : view.split > 0.85));
   }
@@ -119,11 +119,10 @@ export function draw() {
 function describe(slider) {
   frame.setAttribute("role", slider ? "slider" : "group");
   frame.setAttribute("aria-label", slider ? t("view.slider_label") : t("view.frame"));
-  if (slider) {
-    frame.setAttribute("aria-valuemin", "0");
-    frame.setAttribute("aria-valuemax", "100");
-    frame.setAttribute("aria-valuenow", String(Math.round(view.split * 100)));
-  } else for (const name of ["aria-valuemin", "aria-valuemax", "aria-valuenow"]) frame.removeAttribute(name);
+  for (const [name, value] of [["min", 0], ["max", 100], ["now", Math.round(view.split * 100)]]) {
+    if (slider) frame.setAttribute(`aria-value${name}`, value);
+    else frame.removeAttribute(`aria-value${name}`);
+  }
 }
 
 function drawLens() {

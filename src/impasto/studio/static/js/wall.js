@@ -1,8 +1,8 @@
-/** The wall of styles: the gallery and the visitor's own pictures; searched, chosen, mixed. */
+/** The wall: styles of the gallery and of the visitor; searched, chosen, mixed. */
 
-import { $, $$, h, icon, roving } from "./dom.js";
+import { $, $$, h, hear, icon, roving } from "./dom.js";
 import { named, t } from "./i18n.js";
-import { MOST_STYLES, chooseStyle, method } from "./recipe.js";
+import { MOST_STYLES, chooseMethod, chooseStyle, paints, setting } from "./recipe.js";
 import { region } from "./regions.js";
 import { state, watch } from "./store.js";
 import { toast } from "./toasts.js";
@@ -14,13 +14,13 @@ export const artist = (one) => (one.artist ? named("artist", one.artist, one.art
 export function wall() {
   watch(["styles", "own", "language"], hang);
   watch(["mix", "regions", "region", "settings", "styles", "own", "language"], mark);
-  $("#search").addEventListener("input", search);
-  $("#mixing").addEventListener("click", () => mixing(!mixes()));
+  hear($("#search"), "input", search);
+  hear($("#mixing"), "click", () => mixing(!mixes()));
   roving($("#swatches"), ".swatch");
 }
 
 const mixes = () => $("#mixing").getAttribute("aria-pressed") === "true";
-const mixing = (on) => $("#mixing").setAttribute("aria-pressed", String(on));
+const mixing = (on) => $("#mixing").setAttribute("aria-pressed", on);
 
 function hang() {
   const own = h("button", { class: "swatch add", onclick: () => $("#style-file").click() },
@@ -32,7 +32,7 @@ function hang() {
 
 function swatch(one) {
   return h("button", { class: "swatch", data: { style: one.name }, "aria-pressed": "false",
-    title: [title(one), artist(one), one.year].filter(Boolean).join(", "),
+    title: `${[title(one), artist(one), one.year].filter(Boolean).join(", ")}${one.artist ? `\n${t("wall.hint")}` : ""}`,
     onclick: (event) => pick(one.name, event.shiftKey || mixes()),
     ondblclick: () => !mixes() && !state.region && paint() },
     h("span", { class: "pic" }, h("img", { src: one.swatch, alt: "", loading: "lazy", width: 192, height: 192 }), h("span", { class: "share" })),
@@ -40,23 +40,25 @@ function swatch(one) {
 }
 
 function pick(name, mix) {
-  if (!chooseStyle(name, mix)) toast(t("wall.full", { n: MOST_STYLES }));
+  if (!chooseStyle(name, mix)) return toast(t("wall.full", { n: MOST_STYLES }));
+  const kind = setting("method");
+  if (paints(kind, name) || !(state.region || state.mix.some((one) => one.source === name))) return null;
+  chooseMethod("auto");
+  return toast(t("wall.automatic", { method: named("method", `${kind}.title`, kind) }));
 }
 
 /** Which are chosen, and which the chosen method cannot paint. */
 function mark() {
   const total = state.mix.reduce((sum, one) => sum + one.weight, 0);
   const here = region();
-  const kind = method();
   for (const button of $$("#swatches [data-style]")) {
     const name = button.dataset.style;
     const at = state.mix.find((one) => one.source === name);
     const on = here ? here.style === name : Boolean(at);
-    button.setAttribute("aria-pressed", String(on));
+    button.setAttribute("aria-pressed", on);
     $(".share", button).textContent = at && !here && state.mix.length > 1 ? `${Math.round((at.weight / total) * 100)}` : "";
-    const known = state.styles.find((one) => one.name === name);
     if (on && button !== document.activeElement) reveal(button);
-    button.classList.toggle("unknown", Boolean(kind && kind.any_style === false && !known?.methods?.includes(kind.name)));
+    button.classList.toggle("unknown", !paints(setting("method"), name));
   }
 }
 

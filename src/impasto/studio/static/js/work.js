@@ -1,4 +1,4 @@
-/** What one does with jobs: ask for a painting, stop it, star it, throw it away, look at it again. */
+/** What one does with jobs. */
 
 import { call, fresh, get, post, upload } from "./api.js";
 import { drop, merge } from "./events.js";
@@ -104,13 +104,16 @@ export async function remove(ids) {
   return true;
 }
 
+/** The Recipe with what was left to the studio still open; `recipe` says how it was settled. */
+export const asked = (job) => job.asked ?? job.recipe;
+
 /** A job on the easel, with the controls as they were for it. */
 export async function open(id, view = "easel") {
   const job = state.jobs.get(id) ?? (await get(`/v1/jobs/${id}`).catch(() => null));
   if (!job) return false;
   if (!state.jobs.has(id)) merge(job);
   set({ current: id, view, stable: job.stable ?? null });
-  const lost = await restore(job.recipe);
+  const lost = await restore(asked(job));
   if (lost.photo) set({ photo: null, current: id });
   return true;
 }
