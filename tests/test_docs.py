@@ -34,9 +34,9 @@ def blocks(language: str) -> Iterator[tuple[str, str]]:
                 yield page.name, text
 
 
-def commands() -> list[str]:
-    lines = [line for _, text in blocks("") for line in text.splitlines()]
-    words = [line.removeprefix(".venv/bin/").partition(" #")[0].strip() for line in lines]
+def commands(language: str = "") -> list[str]:
+    lines = [line for _, text in blocks(language) for line in text.splitlines()]
+    words = [line.removeprefix(".venv/bin/").partition(" #")[0].rstrip(" |&") for line in lines]
     return list(dict.fromkeys(word for word in words if word.startswith("impasto ")))
 
 
@@ -72,6 +72,12 @@ def test_commands(command: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(SystemExit) as end:
         main(words)
     assert not end.value.code
+
+
+@pytest.mark.parametrize("command", commands("sh"))
+def test_commands_for_films_and_servers(command: str) -> None:
+    """What takes more than a photo is run by tests of its own; here its words are looked at."""
+    parsed(shlex.split(command)[1:])
 
 
 def parsed(words: list[str]) -> None:
