@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+import schemathesis.specs.openapi.adapter.v2  # else first when there are threads, which import too
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, events, from_schema
 

@@ -259,7 +259,7 @@ def test_history_stars_packs_and_deletes(visit: Any) -> None:
     visitor.style("udnie")
     visitor.paint()
     page.keyboard.press("h")
-    assert page.locator(".card").count() == 2
+    visitor.wait("document.querySelectorAll('.card').length === 2")
     assert "deleted in" in page.locator(".card").first.inner_text()
     page.locator(".card").nth(1).get_by_role("button", name="Star", exact=True).click()
     page.click("#history-starred")
@@ -365,15 +365,16 @@ def test_no_holes_side_by_side(visit: Any) -> None:
     visitor.sample(0)
     visitor.until("done")
     page.keyboard.press("c")
+    visitor.wait("document.querySelectorAll('.pick input').length > 20")
     for box in page.locator(".pick input").all():
         box.set_checked(True, force=True)
-    assert "at most 20" in page.locator("#compare-count").inner_text()
+    visitor.wait("document.querySelector('#compare-count').innerText.includes('at most 20')")
     assert page.locator("#compare-go").is_disabled()
     for box in page.locator(".pick input").all():
         box.set_checked(box.get_attribute("value") in ("udnie", "american-gothic"), force=True)
     for box in page.locator(".setup-methods input").all():
         box.set_checked(box.get_attribute("value") in ("auto", "johnson", "adain"))
-    assert "5 paintings" in page.locator("#compare-count").inner_text()
+    visitor.wait("document.querySelector('#compare-count').innerText.includes('5 paintings')")
     page.click("#compare-go")
     visitor.wait("document.querySelectorAll('.cell.done').length === 5")
     rows = page.locator(".cells tbody tr")
