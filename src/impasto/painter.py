@@ -7,8 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from impasto import methods
-from impasto.auto import AUTO, choose
+from impasto.auto import AUTO
 from impasto.codes import Region, blend
 from impasto.errors import BadInput
 from impasto.estimate import Estimate, pace
@@ -20,6 +19,7 @@ from impasto.pipeline import (
     canvas_size,
     check_controls,
     full_size,
+    method_for,
     paint,
     recolored,
     run,
@@ -30,7 +30,6 @@ from impasto.regions import ALPHA, divided
 from impasto.runtime import runtime
 from impasto.sources import Source, read_style, read_styles
 from impasto.style import Style
-from impasto.stylizer import Stylizer
 
 AT_ONCE = {"cpu": 1 << 18, "other": 1 << 22}
 """Pixels that go through a network together; of small pictures several take less time than each.
@@ -62,7 +61,7 @@ class Painter:
         self.apart = recipe.color == "match" and drawn
         """Whether every photo has styles of its own: pictures in its colours."""
         self.styles = self._styles(recipe.model_copy(update={"color": "style"}), torch.empty(0))[0]
-        self.stylizer = self._method(recipe)
+        self.stylizer = method_for(recipe, self.styles, self.encoder, self.runtime)
         strength = self.stylizer.strength if recipe.strength is None else recipe.strength
         settled = {"method": self.stylizer.name, "strength": strength}
         self.recipe = recipe.model_copy(update=settled)
@@ -73,11 +72,6 @@ class Painter:
             for style in self.styles.values()
         }
         self.load_seconds = time.perf_counter() - start
-
-    def _method(self, recipe: Recipe) -> Stylizer:
-        if recipe.method == AUTO:
-            return choose(recipe, [*self.styles.values()], self.encoder, self.runtime)
-        return methods.get(recipe.method).create(self.encoder, self.runtime, recipe)
 
     def _styles(self, recipe: Recipe, photo: Tensor) -> tuple[dict[str, Style], bool]:
         return read_styles(recipe, self.encoder, photo, self.sources)

@@ -101,11 +101,8 @@ def prepare(
     encoder = load_encoder(recipe.encoder)
     machine = runtime(recipe.device, recipe.precision, recipe.engine)
     styles, recolor = read_styles(recipe, encoder, photo, given)
-    if recipe.method == AUTO:
-        stylizer = choose(recipe, [*styles.values()], encoder, machine)
-        recipe = recipe.model_copy(update={"method": stylizer.name})
-    else:
-        stylizer = methods.get(recipe.method).create(encoder, machine, recipe)
+    stylizer = method_for(recipe, styles, encoder, machine)
+    recipe = recipe.model_copy(update={"method": stylizer.name})
     if (begun := read_begun(recipe, photo, given)) is not None:
         stylizer = stylizer.continued(begun)
     cost, notices = _cost(recipe, photo, stylizer)
@@ -121,6 +118,15 @@ def prepare(
         *(settled, photo, canvas, stylizer, encoder, machine),
         *(parts, recolor, cost, seconds, notices),
     )
+
+
+def method_for(
+    recipe: Recipe, styles: Mapping[str, Style], encoder: Encoder, machine: Runtime
+) -> Stylizer:
+    """The method that the Recipe names, or for ``auto`` the one that suits the styles."""
+    if recipe.method == AUTO:
+        return choose(recipe, [*styles.values()], encoder, machine)
+    return methods.get(recipe.method).create(encoder, machine, recipe)
 
 
 def canvas_size(recipe: Recipe, size: int) -> int:
