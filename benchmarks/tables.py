@@ -230,6 +230,31 @@ def widths(rows: Sequence[Row]) -> list[Table]:
     return [Table("After equal short trainings", ("network", "steps", *names), tuple(lines))]
 
 
+FILMS = ("frames", "film", "steady", "folder")
+"""The ways of ``suite/films.py``."""
+
+
+def films(rows: Sequence[Row]) -> list[Table]:
+    """Frames a second of every way, and what a film takes over its frames alone."""
+    lines = []
+    for method in ORDER:
+        own = pick(rows, method=method)
+        if own:
+            paces = {row.way: row.figures["frames_per_second"] for row in own}
+            busy = {row.way: row.figures["busy_percent"] for row in own}
+            ways = (number(paces.get(way)) for way in FILMS)
+            pairs = (("frames", "film"), ("frames", "steady"), ("folder", "steady"))
+            costs = (
+                number(paces[two[0]] / paces[two[1]] if {*two} <= {*paces} else None)
+                for two in pairs
+            )
+            lines.append((method, *ways, *costs, number(busy.get("folder"), 2)))
+    costs = ("film costs", "steady costs", "steady over folder")
+    header = ("method", *FILMS, *costs, "folder busy, %")
+    size = max((row.size or 0 for row in rows), default=0)
+    return [Table(f"Frames a second, {size} x {size * 9 // 16} px", header, tuple(lines))]
+
+
 TABLES: Mapping[str, Callable[[Sequence[Row]], list[Table]]] = {
     "speed": speed,
     "memory": memory,
@@ -237,4 +262,5 @@ TABLES: Mapping[str, Callable[[Sequence[Row]], list[Table]]] = {
     "training": training,
     "curve": curve,
     "widths": widths,
+    "films": films,
 }

@@ -142,8 +142,10 @@ def test_rows_are_inputs() -> None:
 
 
 @needs_openvino
-def test_a_batch_is_painted_picture_by_picture() -> None:
-    painter, images = network(conditional=EVERY), torch.rand(3, 3, 64, 72)
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_pictures_of_a_batch_are_painted_at_once(count: int, two_threads: None) -> None:
+    """Two at a time; each with its own row, in order."""
+    painter, images = network(conditional=EVERY), torch.rand(count, 3, 64, 72)
     rows = torch.cat([random_row(painter) for _ in images])
     engine = Engine(painter, FP32, "painter", worth=0)
     torch.testing.assert_close(engine(images, rows), painter(images, rows), atol=4e-5, rtol=0)
@@ -222,7 +224,7 @@ def test_as_many_threads_as_torch(two_threads: None) -> None:
     model = openvino.converted(Blur(), [noise(64, 64)])
     for count in (2, 1):
         torch.set_num_threads(count)
-        request = openvino.compiled(model, [noise(64, 64)], bf16=False)
+        (request,) = openvino.compiled(model, [noise(64, 64)], bf16=False)
         assert request.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == count
 
 
@@ -241,9 +243,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How often something has been compiled so far."""
     real, calls = openvino.compiled, []
 
-    def compiled(model: Any, inputs: list[Tensor], bf16: bool) -> Any:
+    def compiled(model: Any, inputs: list[Tensor], bf16: bool, count: int = 1) -> Any:
         calls.append(inputs)
-        return real(model, inputs, bf16)
+        return real(model, inputs, bf16, count)
 
     monkeypatch.setattr(openvino, "compiled", compiled)
     return lambda: len(calls)
@@ -440,14 +442,14 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 @needs_openvino
 def test_a_cache_that_fails_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk is no reason to give up what works without."""
-    real = openvino._request
+    real = openvino._requests
 
-    def request(model: Any, settings: dict[str, object]) -> Any:
+    def requests(model: Any, settings: dict[str, object], count: int) -> Any:
         if "CACHE_DIR" in settings:
             raise RuntimeError("No space left on device")
-        return real(model, settings)
+        return real(model, settings, count)
 
-    monkeypatch.setattr(openvino, "_request", request)
+    monkeypatch.setattr(openvino, "_requests", requests)
     with pytest.warns(Notice, match="cannot be kept"):
         assert Engine(Blur(), FP32, "blur", worth=0)(noise(64, 64)).shape == (1, 3, 64, 64)
 

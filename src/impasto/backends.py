@@ -28,6 +28,8 @@ WARM_UP = 3
 RECORDED = 4_000_000
 """Pixels up to which a pass is recorded: larger ones keep the device busy as it is."""
 
+Shapes = tuple[tuple[int, ...], ...]
+
 Painting = Callable[[Sequence[Tensor]], Tensor]
 """The network for inputs of certain shapes: (B, ...) each  ->  its one tensor, float32."""
 
@@ -39,8 +41,6 @@ class Backend(ABC):
     """What people know it as."""
     worth: ClassVar[float]
     """How much of a size has to be painted before it is made ready for, see ``work``."""
-    singly: ClassVar[bool] = False
-    """Whether the pictures of a batch go through one by one."""
 
     def __init__(self, module: nn.Module, runtime: Runtime) -> None:
         self.module, self.runtime = module, runtime
@@ -49,6 +49,11 @@ class Backend(ABC):
     def work(cls, pictures: int, pixels: int) -> float:
         """How much a batch of pictures of a size counts."""
         return pictures
+
+    @classmethod
+    def shapes(cls, inputs: Sequence[Tensor]) -> Shapes:
+        """What has to be alike for inputs to be painted by what is ``prepared`` for others."""
+        return tuple(tuple(x.shape) for x in inputs)
 
     @abstractmethod
     def prepared(self, inputs: Sequence[Tensor]) -> Painting:
@@ -72,7 +77,6 @@ class OpenVino(Backend):
     title = "OpenVINO"
     worth = 5.0
     """Squares of megapixels: 70 pictures at 512 px, 5 at 1024 px, one at 1500 px."""
-    singly = True
 
     def __init__(self, module: nn.Module, runtime: Runtime) -> None:
         super().__init__(module, runtime)
@@ -83,12 +87,19 @@ class OpenVino(Backend):
         """What is saved grows faster than the picture."""
         return pictures * (pixels / 1e6) ** 2
 
+    @classmethod
+    def shapes(cls, inputs: Sequence[Tensor]) -> Shapes:
+        """Any number of pictures that is larger than that of the threads is alike."""
+        count = at_once(len(inputs[0]))
+        return tuple((count, *x.shape[1:]) for x in inputs)
+
     def prepared(self, inputs: Sequence[Tensor]) -> Painting:
-        """For single pictures."""
+        """Picture by picture, several at once."""
+        one = [x[:1] for x in inputs]
         if self._model is None:
-            self._model = self._converted(inputs)
-        request = self._compiled(self._model, inputs)
-        return lambda one: openvino.inferred(request, one)
+            self._model = self._converted(one)
+        requests = self._compiled(self._model, one, at_once(len(inputs[0])))
+        return lambda batch: openvino.inferred(requests, batch)
 
     def _converted(self, inputs: Sequence[Tensor]) -> Any:
         """The model, after a look at what it paints, at another size than it was converted at."""
@@ -99,8 +110,8 @@ class OpenVino(Backend):
         check(openvino.inferred(self._compiled(model, small), small), wanted)
         return model
 
-    def _compiled(self, model: Any, inputs: Sequence[Tensor]) -> Any:
-        return openvino.compiled(model, inputs, self.runtime.bf16)
+    def _compiled(self, model: Any, inputs: Sequence[Tensor], count: int = 1) -> list[Any]:
+        return openvino.compiled(model, inputs, self.runtime.bf16, count)
 
 
 class Compiled(Backend):
@@ -170,6 +181,11 @@ class Graphs(Backend):
 
 BY_HAND: Mapping[str, type[Backend]] = {"openvino": OpenVino, "compile": Compiled}
 """By what ``--engine`` says."""
+
+
+def at_once(pictures: int) -> int:
+    """How many pictures of a batch OpenVINO works on at the same time."""
+    return min(pictures, torch.get_num_threads())
 
 
 def chosen(runtime: Runtime) -> type[Backend] | None:

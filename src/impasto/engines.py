@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto import backends, openvino
-from impasto.backends import Backend, Painting
+from impasto.backends import Backend, Painting, Shapes
 from impasto.errors import BadInput, Notice
 from impasto.runtime import Runtime
 from impasto.timings import spent
@@ -31,8 +31,6 @@ KEPT = 4_000_000
 
 SMALLEST = 64
 """Pictures with a shorter side stay with torch: reflection takes room at the deepest layer."""
-
-Shapes = tuple[tuple[int, ...], ...]
 
 _REHEARSING = ContextVar("rehearsing", default=False)
 
@@ -87,7 +85,7 @@ class Engine:
         if self.backend is not None and self._pays(self.backend, image):
             try:
                 with self._lock:  # what is ready serves one caller
-                    return self._painted(self.backend, inputs)
+                    return self._painting(self.backend, inputs)(inputs)
             except (MemoryError, torch.OutOfMemoryError):
                 raise  # smaller tiles are the cure for that
             except Exception as error:  # its errors are RuntimeErrors, and what tracing raises
@@ -102,15 +100,9 @@ class Engine:
         self._work[size] += backend.work(len(image), math.prod(size))
         return self.able and min(size) >= SMALLEST and self._work[size] >= self.worth
 
-    def _painted(self, backend: Backend, inputs: list[Tensor]) -> Tensor:
-        if not backend.singly or len(inputs[0]) == 1:
-            return self._painting(backend, inputs)(inputs)
-        pictures = zip(*(torch.split(x, 1) for x in inputs), strict=True)
-        return torch.cat([self._painting(backend, [*one])([*one]) for one in pictures])
-
     def _painting(self, backend: Backend, inputs: list[Tensor]) -> Painting:
         """The network made ready for inputs of these shapes."""
-        key = (tuple(tuple(x.shape) for x in inputs), torch.get_num_threads())
+        key = (backend.shapes(inputs), torch.get_num_threads())
         if key not in self._ready:
             with _BUILDING, spent("compiling"):
                 _watch_forks()

@@ -193,31 +193,37 @@ def held(painted: Map, last: Map, found: Motion, stable: float) -> Map:
 def contrasted(blend: Map, painted: Map) -> Map:
     """The blend with the local contrast of the painting, of which averaging took some.
 
+    In lightness: the eye sees no finer colour, and films keep none.
+
     (H, W, 3), (H, W, 3)  ->  (H, W, 3), [0, 1]
     """
-    result: Map = _strengthened(blend, painted, OCTAVES).clip(0, 1)
+    import cv2
+
+    light, wanted = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (blend, painted))
+    gained = _strengthened(np.asarray(light), np.asarray(wanted), OCTAVES) - light
+    result: Map = np.asarray(np.clip(blend + gained[..., None], 0, 1))
     return result
 
 
 def _strengthened(blend: Map, painted: Map, octaves: int) -> Map:
-    """Octave by octave, on a pyramid (Burt & Adelson 1983)."""
+    """Octave by octave, on a pyramid (Burt & Adelson 1983).  (H, W), (H, W)  ->  (H, W)"""
     import cv2
 
-    height, width = blend.shape[:2]
+    height, width = blend.shape
     if octaves == 0 or min(height, width) < SMALLEST:
         return blend
     small, wanted = cv2.pyrDown(blend), cv2.pyrDown(painted)
     fine = blend - cv2.pyrUp(small, dstsize=(width, height))
     own = _energy(painted - cv2.pyrUp(wanted, dstsize=(width, height)))
-    gain = np.sqrt((own + FLAT) / (_energy(fine) + FLAT)).clip(1, MOST)[..., None]
+    gain = np.sqrt((own + FLAT) / (_energy(fine) + FLAT)).clip(1, MOST)
     coarse = _strengthened(np.asarray(small), np.asarray(wanted), octaves - 1)
     result: Map = cv2.pyrUp(coarse, dstsize=(width, height)) + gain * fine
     return result
 
 
 def _energy(fine: Map) -> Map:
-    """How much detail there is around each pixel.  (H, W, 3)  ->  (H, W)"""
+    """How much detail there is around each pixel.  (H, W)  ->  (H, W)"""
     import cv2
 
-    energy: Map = np.asarray(cv2.blur(np.einsum("hwc,hwc->hw", fine, fine) / 3, (9, 9)))
+    energy: Map = np.asarray(cv2.blur(fine * fine, (9, 9)))
     return energy

@@ -70,8 +70,11 @@ def converted(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
     return frontend.convert(frontend.load(decoder))
 
 
-def compiled(model: Any, inputs: Sequence[Tensor], bf16: bool) -> Any:
-    """A request of the model for inputs of these shapes, on as many threads as torch has.
+def compiled(model: Any, inputs: Sequence[Tensor], bf16: bool, count: int = 1) -> list[Any]:
+    """Requests of the model for inputs of these shapes, on as many threads together as torch has.
+
+    ``count`` of them work at once on a share of the threads each: a picture takes longer then, but
+    a thread that others keep waiting holds up one picture only.
 
     Not for any shape: then OpenVINO does not see which of two layouts costs less, and networks
     whose scales and shifts are inputs take a sixth longer.
@@ -80,27 +83,47 @@ def compiled(model: Any, inputs: Sequence[Tensor], bf16: bool) -> Any:
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "PERFORMANCE_HINT": "LATENCY",
+        "PERFORMANCE_HINT": "LATENCY" if count == 1 else "THROUGHPUT",
+        "NUM_STREAMS": count,
         "ENABLE_CPU_PINNING": False,  # others work beside us
     }
     if (folder := cache_of_models()) is not None:
         try:
-            return _request(model, {**settings, "CACHE_DIR": str(folder)})
+            return _requests(model, {**settings, "CACHE_DIR": str(folder)}, count)
         except Exception:  # a disk that is full, say; what is wrong with the model shows again
-            request = _request(model, settings)
+            requests = _requests(model, settings, count)
             _say_no_cache(folder, "OpenVINO could not use it")
-            return request
-    return _request(model, settings)
+            return requests
+    return _requests(model, settings, count)
 
 
-def _request(model: Any, settings: Mapping[str, object]) -> Any:
-    return core().compile_model(model, "CPU", dict(settings)).create_infer_request()
+def _requests(model: Any, settings: Mapping[str, object], count: int) -> list[Any]:
+    network = core().compile_model(model, "CPU", dict(settings))
+    return [network.create_infer_request() for _ in range(count)]
 
 
-def inferred(request: Any, inputs: Sequence[Tensor]) -> Tensor:
-    """What the model makes of the inputs."""
+def inferred(requests: Sequence[Any], inputs: Sequence[Tensor]) -> Tensor:
+    """What the model makes of a batch, as many pictures at once as there are requests.
+
+    inputs: (B, ...) each  ->  (B, ...)
+    """
     arrays = [x.float().contiguous().numpy() for x in inputs]
-    return torch.from_numpy(request.infer(arrays, share_inputs=True)[0])
+    pictures = [[x[i : i + 1] for x in arrays] for i in range(len(arrays[0]))]
+    count = len(requests)
+    starts = range(0, len(pictures), count)
+    done = [_together(requests, pictures[start : start + count]) for start in starts]
+    return torch.cat(done) if len(done) > 1 else done[0]
+
+
+def _together(requests: Sequence[Any], pictures: Sequence[Sequence[Any]]) -> Tensor:
+    """At most one picture for each request."""
+    at_work = requests[: len(pictures)]
+    for request, inputs in zip(at_work, pictures, strict=True):
+        request.start_async(list(inputs), share_inputs=True)
+    for request in at_work:
+        request.wait()
+    # Copied: the next pictures use the same buffers.
+    return torch.cat([torch.from_numpy(x.get_output_tensor(0).data) for x in at_work])
 
 
 @cache

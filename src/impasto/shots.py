@@ -28,6 +28,9 @@ BATCH = 8
 SMALL = 1 << 17
 """Pixels that go through a network at once on processors: more take no less time each."""
 
+AT_ONCE = 1 << 22
+"""Pixels of the frames that are painted side by side on processors, one for each thread."""
+
 
 @dataclass(frozen=True)
 class Shot:
@@ -126,14 +129,15 @@ def seconds_each(job: Job, stable: float) -> float:
 def batch_size(job: Job) -> int:
     """How many frames go through at once: as far as the GPU's memory goes, and of small ones.
 
-    On processors one large frame fills all cores already; and what works in steps starts for each
-    anew.
+    On processors a frame for each core, or as many small ones as a large one has pixels. What works
+    in steps starts for each anew.
     """
     if job.stylizer.can.steps:
         return 1
     height, width = job.canvas.shape[-2:]
     if job.runtime.device.type != "cuda":
-        return max(1, min(BATCH, SMALL // (height * width)))
+        side_by_side = min(torch.get_num_threads(), AT_ONCE // (height * width))
+        return max(1, min(BATCH, max(side_by_side, SMALL // (height * width))))
     free, _ = torch.cuda.mem_get_info(job.runtime.device)
     return max(1, min(BATCH, int(free / 2 / job.stylizer.cost(height, width).peak_bytes)))
 
@@ -149,10 +153,9 @@ def coded(film: Film, job: Job, target: Path) -> Coding:
 
 
 def as_tensor(pixels: NDArray[Any]) -> Tensor:
-    """(H, W, 3), integers or floats in [0, 1]  ->  (1, 3, H, W), float32, [0, 1]"""
-    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
-    scale = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
-    return torch.from_numpy(planes)[None] / scale
+    """(H, W, 3), integers or floats in [0, 1]  ->  (1, 3, H, W), float32, [0, 1], channels last"""
+    planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float()
+    return planes / np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else planes
 
 
 def as_array(image: Tensor) -> Map:

@@ -53,6 +53,10 @@ def results(tmp_path: Path, row: Callable[..., Row]) -> Path:
             row("speed", "wct", {"seconds": 0.1}, size=512, encoder="compact", strength=1),
             row("speed", "wct", {"seconds": 3}, way="plain", size=512, encoder="vgg19", strength=1),
         ],
+        "films": [
+            row("films", "johnson", {"frames_per_second": pace, "busy_percent": 95}, way=way)
+            for way, pace in (("frames", 10), ("film", 8), ("steady", 5))
+        ],
         "memory": [
             row("memory", "adain", {"peak_mb": 800}, way=way, size=size, encoder="compact")
             for way in ("ours", "plain")

@@ -84,11 +84,13 @@ class Johnson(Stylizer):
     ) -> Image:
         """Once through every network that has a share.  (B, 3, H, W), [0, 1]  ->  the same"""
         code, image = regions[0].code, self.runtime.tensor(content)
+        scale, shares = float(code["scale"]), self._shares(code)
+        painted = (once(self._engine(name), image, None, scale) for name in shares)
+        if strength == 1 and set(shares.values()) == {1.0}:
+            return next(painted).clamp(0, 1).to(content.device)
         light = (1 - strength) * to_linear(image)
-        for name, share in zip(self.styles, code["shares"][0].tolist(), strict=True):
-            if share:
-                painted = once(self._engine(name), image, None, float(code["scale"]))
-                light = light + strength * share * to_linear(painted)
+        for share, one in zip(shares.values(), painted, strict=True):
+            light = light + strength * share * to_linear(one)
         return to_srgb(light.clamp(0, 1)).clamp(0, 1).to(content.device)
 
     @torch.no_grad()
@@ -102,8 +104,8 @@ class Johnson(Stylizer):
         on_step: OnStep,
     ) -> None:
         """What ``paint`` does, tile by tile; see ``tiling.network``."""
-        code, parts = regions[0].code, zip(self.styles, regions[0].code["shares"][0], strict=True)
-        used = [(name, float(share)) for name, share in parts if share]
+        code = regions[0].code
+        used = self._shares(code).items()
         light, painted = (Raster.empty(source.size, target.between) for _ in range(2))
         mapped(lambda image: (1 - strength) * to_linear(image), light, source)
         for number, (name, share) in enumerate(used):
@@ -113,6 +115,11 @@ class Johnson(Stylizer):
             amount = strength * share
             mapped(lambda a, b, amount=amount: a + amount * to_linear(b), light, light, painted)
         mapped(lambda light: to_srgb(light.clamp(0, 1)).clamp(0, 1), target, light)
+
+    def _shares(self, code: Code) -> dict[str, float]:
+        """The styles that have a share in a code, and how much."""
+        parts = zip(self.styles, code["shares"][0].tolist(), strict=True)
+        return {name: share for name, share in parts if share}
 
     def _engine(self, name: str) -> Engine:
         if name not in self.engines:

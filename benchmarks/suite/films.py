@@ -1,0 +1,161 @@
+"""Films: frames a second, what all but the painting costs, and how busy the cores are.
+
+A film of 1280 x 720 pixels, made of a sample photo that the camera pans over. Ways: ``frames``
+paints its frames, which are in memory already; ``film`` is the whole command without steadying,
+``steady`` with what is the default; ``folder`` is ``impasto batch`` on the frames as JPEG files.
+What has to get ready on the way (engines compile after some frames) is not counted: the clock
+starts after WARM frames.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from rows import Cell, Options, Results
+
+from impasto.film import STABLE, paint_film
+from impasto.media.video.frames import Pixels, Span
+from impasto.recipe import Recipe
+
+METHODS = ("johnson", "dumoulin", "adain")
+STYLE = "starry-night"
+WAYS = ("frames", "film", "steady", "folder")
+SIZE, FRAMES, WARM = 1280, 100, 24
+
+
+def run(results: Results, options: Options) -> None:
+    """Time what is missing, ways of a method one after the other."""
+    size, frames, warm = (64, 24, 2) if options.quick else (SIZE, FRAMES, WARM)
+    with tempfile.TemporaryDirectory(prefix="impasto-films-") as folder:
+        source = Path(folder) / "in.mp4"
+        film(source, size, frames)
+        cells = (Cell(benchmark="films", method=m, way=w, size=size) for m in METHODS for w in WAYS)
+        results.measure(filter(options.wants, cells), lambda cell: measured(cell, source, warm))
+
+
+def film(path: Path, size: int, count: int) -> None:
+    """Write a film of a photo that the camera pans over, with the photo's grain.  16 : 9"""
+    import av
+
+    from impasto.evaluate.stability import filmed
+    from impasto.media.image import resize
+    from impasto.media.samples import sample_photo
+
+    height = size * 9 // 16
+    photo = resize(sample_photo("astronaut"), (height + count, size + 3 * count))
+    frames, _ = filmed(photo[0].permute(1, 2, 0).numpy(), "pan", count, (height, size), 0.01)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25, options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = size, height, "yuv420p"
+        for pixels in frames:
+            levels = np.rint(pixels * 255).astype(np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(levels, "rgb24")))
+        file.mux(stream.encode())
+
+
+def measured(cell: Cell, source: Path, warm: int) -> Mapping[str, float]:
+    """Frames a second, and the share of the processors' time that was used, %."""
+    clock = Clock(warm)
+    if cell.way == "folder":
+        in_folder(cell.method, source, clock)
+    elif cell.way == "frames":
+        in_memory(cell.method, source, clock)
+    else:
+        recipe = Recipe(photo=str(source), styles=(STYLE,), method=cell.method)
+        stable = STABLE if cell.way == "steady" else 0.0
+        target = source.with_name("out.mp4")
+        paint_film(recipe, target, lambda event: clock.at(event.get("done")), stable=stable)
+    return clock.figures()
+
+
+class Clock:
+    """The time and the processors' time from the first frame after the warm-up to the last."""
+
+    def __init__(self, warm: int, used: Callable[[], float] = time.process_time) -> None:
+        self.warm, self.used = warm, used
+        self.seen: list[tuple[int, float, float]] = []
+
+    def at(self, done: object) -> None:
+        """So many frames are done."""
+        if isinstance(done, int) and done >= self.warm:
+            self.seen.append((done, time.perf_counter(), self.used()))
+
+    def figures(self) -> dict[str, float]:
+        """What came out."""
+        first, last = self.seen[0], self.seen[-1]
+        seconds = last[1] - first[1]
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return {
+            "frames_per_second": (last[0] - first[0]) / seconds,
+            "busy_percent": 100 * (last[2] - first[2]) / (seconds * (cores or 1)),
+        }
+
+
+def in_memory(method: str, source: Path, clock: Clock) -> None:
+    """Paint frames that are decoded already."""
+    from impasto.pipeline import prepare
+    from impasto.shots import FramePainter, as_tensor, batched
+
+    frames = decoded(source)
+    recipe = Recipe(photo=str(source), styles=(STYLE,), method=method)
+    painter = FramePainter(prepare(recipe, as_tensor(frames[0])))
+    done = 0
+    for batch in batched(frames, painter.batch):
+        done += len(painter(batch))
+        clock.at(done)
+
+
+def decoded(source: Path) -> list[Pixels]:
+    """The frames of a film.  ->  (H, W, 3), uint8 each"""
+    from impasto.media.video.source import open_film, read_frames
+
+    return [frame.pixels for frame in read_frames(open_film(source), Span(), print)]
+
+
+def in_folder(method: str, source: Path, clock: Clock) -> None:
+    """Paint the frames as pictures, JPEG to JPEG, by the command."""
+    import psutil
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory(dir=source.parent) as folder:
+        pictures, out = Path(folder) / "in", Path(folder) / "out"
+        pictures.mkdir()
+        for number, pixels in enumerate(decoded(source)):
+            Image.fromarray(pixels).save(pictures / f"{number:04}.jpg", quality=95)
+        command = [sys.executable, "-m", "impasto", "batch", str(pictures), str(out), "-s", STYLE]
+        command += ["--method", method, "--format", "jpg", "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            family = psutil.Process(process.pid)
+            clock.used = lambda: sum(times(family))
+            for done in finished(process.stdout or ()):
+                clock.at(done)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+
+
+def finished(lines: Iterator[str] | tuple[()]) -> Iterator[int]:
+    """How many pictures are done, whenever one more is."""
+    events = map(json.loads, lines)
+    items = (event for event in events if event["event"] == "item")
+    for done, item in enumerate(items, 1):
+        if item["outcome"] != "done":
+            raise RuntimeError(item["reason"])
+        yield done
+
+
+def times(family: object) -> Iterator[float]:
+    """The processor time of a process and of those that it has started."""
+    import psutil
+
+    assert isinstance(family, psutil.Process)
+    for process in (family, *family.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            used = process.cpu_times()
+            yield used.user + used.system
