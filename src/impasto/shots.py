@@ -154,8 +154,8 @@ def coded(film: Film, job: Job, target: Path) -> Coding:
 
 def as_tensor(pixels: NDArray[Any]) -> Tensor:
     """(H, W, 3), integers or floats in [0, 1]  ->  (1, 3, H, W), float32, [0, 1], channels last"""
-    planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float()
-    return planes / np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else planes
+    image = torch.from_numpy(pixels.astype(np.float32, order="C")).permute(2, 0, 1)[None]
+    return image / np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else image
 
 
 def as_array(image: Tensor) -> Map:
