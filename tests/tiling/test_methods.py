@@ -80,7 +80,11 @@ def test_masks(name: str, make: Make, picture: Picture) -> None:
     (method, code), image = make(name), picture(93, 75)
     ramp = torch.linspace(0, 1, 75).expand(1, 1, 93, 75)
     regions = [Region(code, ramp * 0.5), Region(code, 0.5 - ramp * 0.5)]
-    assert_same(tiled(method, image, regions, 1.0, 32), whole(method, image, regions, 1.0))
+    got, wanted = tiled(method, image, regions, 1.0, 32), whole(method, image, regions, 1.0)
+    # Features of random networks lie in few directions: whitening by five of them in a row blows
+    # rounding up. With networks that have learned it does not, see below.
+    assert_same(got, wanted, most=(6 if name == "wct" else 2) / 255)
+    assert float((got - wanted).abs().mean()) <= 0.01 / 255
 
 
 @pytest.mark.parametrize("name", ["johnson", "dumoulin"])
@@ -150,6 +154,11 @@ def test_packaged_weights(name: str, machine: Runtime, _astronaut: Tensor) -> No
     code = method.encode(style)
     got, wanted = tiled(method, image, code, 1.0, 96), whole(method, image, code, 1.0)
     assert_same(got, wanted, 0.3 / 255)
+    if method.can.regions:
+        ramp = torch.linspace(0, 1, 221).expand(1, 1, 203, 221)
+        regions = [Region(code, ramp * 0.5), Region(code, 0.5 - ramp * 0.5)]
+        got, wanted = tiled(method, image, regions, 1.0, 96), whole(method, image, regions, 1.0)
+        assert_same(got, wanted, 0.3 / 255)
     source, target = (Raster.empty((203, 221), torch.uint8) for _ in range(2))
     source.write(Box(0, 0, 203, 221), image)
     method.stylize_tiles(source, target, code, 1.0, 96)

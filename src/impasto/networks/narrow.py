@@ -35,16 +35,31 @@ def narrow(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv2d(x, weight, bias)
     # Each of the four sees the window from its own corner; (4 out, C, h + 1, w + 1)
     four = [F.pad(weight, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1)]
+    if recorded():
+        bias = None if bias is None else bias.repeat(4)
+        return _spread(F.conv2d(x, torch.cat(four), bias, stride=2))
     filters = torch.stack(four, 1).flatten(0, 1)
     bias = None if bias is None else bias.repeat_interleave(4)
     return F.pixel_shuffle(F.conv2d(x, filters, bias, stride=2), 2)
+
+
+def _spread(four: Tensor) -> Tensor:
+    """``pixel_shuffle``, as OpenVINO writes the picture in one go.
+
+    (B, 4 C, H, W), the four before the channels  ->  (B, C, 2H, 2W)
+    """
+    b, c, h, w = four.shape[0], four.shape[1] // 4, four.shape[2], four.shape[3]
+    four = four.permute(0, 2, 3, 1).reshape(b, h, w, 2, 2, c)
+    return four.permute(0, 5, 1, 3, 2, 4).reshape(b, c, 2 * h, 2 * w)
 
 
 class DoublingConv(nn.Conv2d):
     """Nearest upsampling by two, reflection and a convolution of 3 x 3, which sees pixels twice.
 
     Its four outputs over a pixel are convolutions of 2 x 2 of the small picture: 16 products where
-    there were 36, and no large picture goes through the memory. Weights and names are those of
+    there were 36, and no large picture goes through the memory. Together they are a transposed
+    convolution of 4 x 4, which puts each output in its place at once. The way back through that is
+    slow, so where gradients flow the four are computed as channels. Weights and names are those of
     ``nn.Conv2d``, results too, but for rounding. Where a row is cut off, what is cut off was seen.
 
     Shi et al. 2016, arXiv:1609.05158 (the convolution at low resolution).
@@ -52,26 +67,36 @@ class DoublingConv(nn.Conv2d):
 
     def forward(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """x: (B, C, H, W)  ->  (B, out, 2H, 2W), or the upper left of it, of ``size``"""
-        b, _, h, w = x.shape
-        height, width = size or (2 * h, 2 * w)
-        bias = None if self.bias is None else self.bias.repeat(4)
-        four = F.conv2d(repeated(x), self._filters(), bias)  # (B, 4 out, H + 1, W + 1)
-        if not recorded():
+        height, width = size or (2 * x.shape[-2], 2 * x.shape[-1])
+        x = repeated(x)
+        learning = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+        if learning and not recorded():
+            bias = None if self.bias is None else self.bias.repeat(4)
+            four = F.conv2d(x, self._filters(), bias)  # (B, 4 out, H + 1, W + 1)
             doubled: Tensor = _Interleaved.apply(four)  # type: ignore[no-untyped-call]
-            return doubled[..., :height, :width]
-        four = four.view(b, 2, 2, self.out_channels, h + 1, w + 1).permute(0, 3, 4, 1, 5, 2)
-        four = four.reshape(b, self.out_channels, 2 * h + 2, 2 * w + 2)
-        return four[..., 1 : 1 + height, 1 : 1 + width]
+        else:
+            doubled = F.conv_transpose2d(x, self._transposed(), self.bias, stride=2, padding=3)
+        return doubled[..., :height, :width]
 
     def _filters(self) -> Tensor:
         """What the four make of their 2 x 2, in the order of ``CORNERS``.  ->  (4 out, C, 2, 2)"""
         return _sums(_sums(self.weight, 3), 3).flatten(0, 2)
+
+    def _transposed(self) -> Tensor:
+        """What a pixel gives to the 4 x 4 that see it.  ->  (C, out, 4, 4)"""
+        return _seen(_seen(self.weight, 3), 2).transpose(0, 1)
 
 
 def _sums(weight: Tensor, dim: int) -> Tensor:
     """Weights of the same pixel summed, for odd and even places.  (..., 3, ...) -> (2, ..., 2)"""
     a, b, c = weight.unbind(dim)
     return torch.stack([torch.stack([a + b, c], dim), torch.stack([a, b + c], dim)])
+
+
+def _seen(weight: Tensor, dim: int) -> Tensor:
+    """How a doubled pixel is seen by four in a row.  (..., 3, ...) -> (..., 4, ...)"""
+    a, b, c = weight.unbind(dim)
+    return torch.stack([c, b + c, a + b, a], dim)
 
 
 class _Interleaved(torch.autograd.Function):
