@@ -3,15 +3,20 @@
 No test needs trained weights: the suite holds the code to its word, not the weights.
 """
 
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto import weights
+from impasto import storage, weights
 from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, Encoder, Shape
 from impasto.networks.painters import GALLERY, AnyStyle, ManyStyles
@@ -121,3 +126,37 @@ def _sample(name: str) -> Tensor:
 
 def _shrink(image: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(image, size, mode="bilinear", antialias=True).clamp(0, 1)
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    pytest.importorskip("moto", reason="moto[server] is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture
+def s3(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a folder in a new bucket."""
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    for name, value in {**keys, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": _s3_server}.items():
+        monkeypatch.setenv(name, value)
+    storage._bucket.cache_clear()
+    name = f"photos-{time.time_ns()}"
+    with urlopen(Request(f"{_s3_server}/{name}", method="PUT")) as answer:
+        assert answer.status == 200
+    yield f"s3://{name}/shoot 1"
+    storage._bucket.cache_clear()

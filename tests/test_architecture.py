@@ -25,6 +25,7 @@ FLOORS = {
     "recipe": 1,
     "weights": 1,
     "download": 1,
+    "storage": 1,
     "media": 1,
     "page": 2,
     "runtime": 2,

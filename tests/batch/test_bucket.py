@@ -3,130 +3,54 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
 from click.testing import CliRunner, Result
 from torch import Tensor
 
-from impasto.batch import bucket, crew, ledger
-from impasto.batch.bucket import Bucket, Remote
+from impasto import storage
+from impasto.batch import crew, ledger
 from impasto.batch.crew import Hand
 from impasto.batch.items import found
 from impasto.batch.ledger import Ledger
 from impasto.batch.manifest import Row
-from impasto.batch.tasks import Manner
+from impasto.batch.tasks import Manner, Remote
 from impasto.batch.worker import serve
 from impasto.cli import main
-from impasto.errors import BadInput, BadOutput, BadPicture, UnknownName
+from impasto.errors import BadInput, BadOutput, BadPicture
 from impasto.media import image as media
+from impasto.storage import Storage
 
 pytest.importorskip("obstore")
-
-# --- addresses ---
-
-
-def test_addresses() -> None:
-    assert Bucket.of("s3://photos/2024/").address("a b.jpg") == "s3://photos/2024/a b.jpg"
-    assert str(Bucket.of("s3://photos")) == "s3://photos"
-    assert bucket.is_url("s3://a/b") and not bucket.is_url("/a/s3:/b")
-    with pytest.raises(UnknownName, match="Did you mean 's3'"):
-        Bucket.of("s4://photos")
-    with pytest.raises(BadInput, match="names no bucket"):
-        Bucket.of("s3://")
-
-
-def test_without_obstore(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(BadInput, match="impasto\\[s3\\]"):
-        bucket.read("s3://photos/a.jpg")
-
 
 # --- a folder as a bucket, and a server ---
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@pytest.fixture(scope="session")
-def _server() -> Iterator[str]:
-    """The address of a server that speaks S3."""
-    pytest.importorskip("moto", reason="moto[server] is not installed")
-    port = free_port()
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(20)
-
-
-@pytest.fixture
-def _s3(_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A new bucket."""
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    for name, value in {**keys, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": _server}.items():
-        monkeypatch.setenv(name, value)
-    bucket._store.cache_clear()
-    name = f"photos-{time.time_ns()}"
-    with urlopen(Request(f"{_server}/{name}", method="PUT")) as answer:
-        assert answer.status == 200
-    yield f"s3://{name}/shoot 1"
-    bucket._store.cache_clear()
-
-
 @pytest.fixture(params=["file", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "file":
-        (tmp_path / "bucket").mkdir()
-        return Bucket.of(f"file://{tmp_path}/bucket")
-    return Bucket.of(request.getfixturevalue("_s3"))
+        return Storage(f"file://{tmp_path}/bucket")
+    return Storage(request.getfixturevalue("s3"))
 
 
-def put(place: Bucket, *names: str, content: bytes = b"x") -> None:
+def put(place: Storage, *names: str, content: bytes = b"x") -> None:
     for name in names:
-        bucket.write(place.address(name), content)
+        place.put(name, content)
 
 
-def test_what_was_written_is_read(place: Bucket, tmp_path: Path) -> None:
-    name = "sub/a b+é 50%.jpg"
-    put(place, name, content=b"first")
-    stamps = dict(place.objects())
-    assert stamps.keys() == {name} and bucket.read(place.address(name)) == b"first"
-    (tmp_path / "file").write_bytes(b"second")
-    bucket.write(place.address(name), tmp_path / "file")
-    bucket.fetch(place.address(name), tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == b"second"
-    assert dict(place.objects())[name] != stamps[name]
-    assert bucket.exists(place.address(name)) and not bucket.exists(place.address("b.jpg"))
-    with pytest.raises(BadPicture, match=r"There is no .*b\.jpg"):
-        bucket.read(place.address("b.jpg"))
-
-
-def test_photos_of_a_bucket(place: Bucket) -> None:
+def test_photos_of_a_bucket(place: Storage) -> None:
     """By the rules of a folder: nothing hidden, nothing that a batch has painted."""
     put(place, "b.JPG", "a.mp4", "note.txt", ".c.png", "sub/d.gif", ".git/e.png")
     put(place, "painted/a.png", "painted/manifest.0-0.00000.jsonl", "out/new/x.png")
-    output = Bucket.of(place.address("out/new"))
+    output = Storage(place.address("out/new"))
     sources = found([place], output, True, print)
     assert list(sources) == ["a.mp4", "b.JPG", "sub/d.gif"]
     assert str(sources["b.JPG"]) == place.address("b.JPG")
     assert list(found([place], output, False, print)) == ["a.mp4", "b.JPG"]
-    painted = Bucket.of(place.address("painted"))
+    painted = Storage(place.address("painted"))
     assert list(found([painted], output, True, print)) == ["a.png"]  # unless one asks for it
     with pytest.raises(BadInput, match="among the photos"):
         found([output], place, True, print)
@@ -138,7 +62,7 @@ def row(target: str, key: str = "k", outcome: str = "done") -> Row:
     return Row(target, f"/in/{target}", target, key, outcome, time.time())  # type: ignore[arg-type]
 
 
-def test_lines_in_a_bucket(place: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_in_a_bucket(place: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many objects they fill; two runs at the same time lose nothing."""
     monkeypatch.setattr(ledger, "PART_LINES", 3)
     with Ledger(place) as one, Ledger(place) as other:
@@ -150,12 +74,12 @@ def test_lines_in_a_bucket(place: Bucket, monkeypatch: pytest.MonkeyPatch) -> No
         assert len(later.rows) == 9
         assert [later.finished(f"{n}.png", "k") for n in range(8)] == [True] * 8
         assert not later.finished("0.png", "other") and not later.finished("bad.png", "k")
-    (name,) = [name for name, _ in place.objects() if name == "3.png"]
+    (name,) = [name for name, *_ in place.walk() if name == "3.png"]
     one.rows.clear()
     assert name in later.there and "bad.png" not in later.there
 
 
-def test_lines_are_written_in_time(place: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_written_in_time(place: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill takes those of the last seconds with it, and no more."""
     clock = iter(range(0, 1000, 4))
     monkeypatch.setattr("impasto.batch.ledger.time.monotonic", lambda: next(clock))
@@ -211,7 +135,7 @@ def last(result: Result) -> dict[str, object]:
 
 
 def test_from_a_bucket_to_a_bucket(
-    place: Bucket, painted: Callable[..., Result], photo: Tensor, tmp_path: Path
+    place: Storage, painted: Callable[..., Result], photo: Tensor, tmp_path: Path
 ) -> None:
     media.write(photo, tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
@@ -221,8 +145,7 @@ def test_from_a_bucket_to_a_bucket(
     result = painted(*words)
     assert result.exit_code == 1, result.output
     assert last(result) == {"done": 2, "kept": 0, "failed": 1}
-    target = place.address("out/sub/b 1.png")
-    picture = media.read(bucket.read(target))
+    picture = media.read(place.get("out/sub/b 1.png"))
     assert picture.pixels.shape[-2:] == (32, 27) and picture.recipe is not None
     assert last(painted(*words)) == {"done": 0, "kept": 2, "failed": 1}
     (tmp_path / "a.png").write_bytes(content)
@@ -235,7 +158,7 @@ def test_from_a_bucket_to_a_bucket(
 
 
 def test_between_a_folder_and_a_bucket(
-    place: Bucket, painted: Callable[..., Result], photo: Tensor, tmp_path: Path
+    place: Storage, painted: Callable[..., Result], photo: Tensor, tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
     media.write(photo, tmp_path / "photos" / "a.png")
@@ -244,16 +167,15 @@ def test_between_a_folder_and_a_bucket(
         "kept": 0,
         "failed": 0,
     }
-    names = {name for name, _ in place.objects()}
+    names = {name for name, *_ in place.walk()}
     assert "a.png" in names and len(names) == 2
     put(place, "more/b.png", content=(tmp_path / "photos" / "a.png").read_bytes())
     back = painted(place.address("more"), str(tmp_path / "back"))
     assert last(back)["done"] == 1 and (tmp_path / "back" / "b.png").is_file()
 
 
-@pytest.mark.usefixtures("_s3")
 def test_a_film_in_a_bucket(
-    _s3: str,
+    s3: str,
     painted: Callable[..., Result],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -265,11 +187,11 @@ def test_a_film_in_a_bucket(
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     pictures = [Image.new("RGB", (32, 24), (60 * n, 90, 120)) for n in range(3)]
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=100)
-    place = Bucket.of(_s3)
+    place = Storage(s3)
     put(place, "in/a.gif", content=(tmp_path / "a.gif").read_bytes())
     result = painted(place.address("in"), place.address("out"))
     assert result.exit_code == 0, result.output
-    (tmp_path / "back.gif").write_bytes(bucket.read(place.address("out/a.gif")))
+    (tmp_path / "back.gif").write_bytes(place.get("out/a.gif"))
     with Image.open(tmp_path / "back.gif") as made:
         assert made.n_frames == 3  # type: ignore[attr-defined]
     assert not any((tmp_path / "cache" / "films").iterdir())
@@ -279,17 +201,17 @@ def test_storage_that_does_not_answer(
     painted: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line and a code, after a few tries."""
-    monkeypatch.setattr(bucket, "PATIENCE", 1)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setattr(storage, "PATIENT", (5, 1.0))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    bucket._store.cache_clear()
     result = painted("s3://photos/in", str(tmp_path / "out"))
     assert result.exit_code == BadPicture.exit_code and "Cannot read" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     with pytest.raises(BadOutput, match="Cannot write"):
-        bucket.write("s3://photos/a.png", b"x")
-    bucket._store.cache_clear()
+        Storage("s3://photos", storage.PATIENT).put("a.png", b"x")
 
 
 def test_a_remote_photo_is_known_by_its_stamp() -> None:

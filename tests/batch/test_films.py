@@ -14,11 +14,10 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
-from impasto.batch.bucket import Remote
 from impasto.batch.films import is_film, painted, suffix_of
 from impasto.batch.items import targets
 from impasto.batch.manifest import Manifest
-from impasto.batch.tasks import Manner, Task
+from impasto.batch.tasks import Manner, Remote, Task
 from impasto.media import image as media
 from impasto.recipe import Recipe
 

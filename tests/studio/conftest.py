@@ -1,5 +1,6 @@
 """A studio for tests: a database, a folder, and workers that are real processes."""
 
+import io
 import os
 import shutil
 import signal
@@ -16,14 +17,15 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from PIL import Image
 
 from impasto.recipe import Recipe
+from impasto.storage import Storage
 from impasto.studio.app import build_services, create_app
 from impasto.studio.jobs import Jobs
 from impasto.studio.limits import Limits
 from impasto.studio.orders import JobView, Order
 from impasto.studio.security import Door
-from impasto.studio.storage import Storage
 
 WORK = """
 import sys
@@ -165,6 +167,23 @@ class Site:
         """Somebody new."""
         return httpx.Client(base_url=self.url, headers=headers, timeout=60)
 
+    def sent(self, client: httpx.Client, data: bytes, **headers: str) -> httpx.Response:
+        """An upload."""
+        kind = {"Content-Type": "application/octet-stream"}
+        return client.post("/v1/uploads", content=data, headers={**kind, **headers})
+
+    def stored(self, client: httpx.Client) -> list[str]:
+        """Keys of what a visitor has uploaded."""
+        owner = client.cookies.get("impasto")
+        return [found.key for found in self.studio.storage.list(f"uploads/{owner}/")]
+
+    def until(self, condition: Callable[[], object], seconds: float = 5) -> None:
+        """Wait until it is so."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, condition
+            time.sleep(0.02)
+
     def left_over(self) -> list[str]:
         """Files of uploads that are still being received."""
         return [path.name for path in (self.studio.folder / "incoming").rglob("*")]
@@ -190,6 +209,14 @@ def visitor(site: Site) -> Iterator[httpx.Client]:
     """Somebody who was never there before."""
     with site.visitor() as client:
         yield client
+
+
+@pytest.fixture
+def jpeg() -> bytes:
+    """A small photo."""
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((64, 48)).convert("RGB").save(file, "JPEG")
+    return file.getvalue()
 
 
 class Served:

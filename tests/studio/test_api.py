@@ -9,8 +9,8 @@ import httpx
 import pytest
 from PIL import Image
 
+from impasto.storage import StorageDown
 from impasto.studio.jobs import Jobs
-from impasto.studio.storage import StorageDown
 
 RECIPE: dict[str, Any] = {
     "photo": "sample:coffee",
@@ -287,7 +287,7 @@ def test_a_storage_that_is_away_is_said(
     photo = uploaded(visitor)
 
     def fail(key: str) -> None:
-        raise StorageDown
+        raise StorageDown("The storage does not answer.")
 
     monkeypatch.setattr(site.services.storage, "get", fail)
     for path in (f"/v1/uploads/{photo}", f"/v1/uploads/{photo}/preview"):

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 import torch
 
 from impasto.media import image as media
+from impasto.storage import StorageDown
 from impasto.studio import execution
 from impasto.studio.box import Box, BoxDied, Message, Stopped, Tell
 from impasto.studio.database import RUNNING
 from impasto.studio.execution import Execution, Workshop
-from impasto.studio.storage import StorageDown
 from impasto.studio.worker import EASEL, GRACE
 
 from .conftest import Studio, order
@@ -134,7 +134,7 @@ def test_a_storage_that_is_away_costs_a_preview_and_no_result(
     def flaky(name: str, most: int) -> None:
         tries[name] += 1
         if tries[name] <= most:
-            raise StorageDown
+            raise StorageDown("The storage does not answer.")
 
     def flaky_put(key: str, data: bytes) -> None:
         flaky(key.rpartition("/")[2], 1 if key.endswith("webp") else 3)

@@ -12,10 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from impasto.errors import BadInput
+from impasto.storage import StorageDown
 from impasto.studio import jobs
 from impasto.studio.jobs import Jobs, KeyReused, NoSuchJob, QueueFull
 from impasto.studio.orders import Outcome
-from impasto.studio.storage import StorageDown
 
 from .conftest import Studio, order
 
@@ -101,7 +101,7 @@ def test_at_once_no_more_come_in_than_there_is_room_for(small: Studio) -> None:
 def test_who_waits_for_little_comes_first(studio: Studio) -> None:
     many = [studio.order("a").id for _ in range(3)]
     one = studio.order("b").id
-    assert [row.id for row in studio.jobs.waiting()] == [many[0], one, *many[1:]]
+    assert studio.jobs.database.queue() == [many[0], one, *many[1:]]
     assert studio.jobs.get("b", one).position == 2
 
 
@@ -119,13 +119,34 @@ def test_who_waits_long_enough_is_not_overtaken(
         places.append(studio.jobs.get("a", last).position)
     assert places[0] == 21  # the newcomer comes first
     assert places[17:] == 13 * [38]  # and from the nineteenth on they come after it
-    assert all(0 < row.priority < 2**31 for row in studio.jobs.waiting())
+    rows = studio.jobs.database.rows(lambda column, now: column.status == "ENQUEUED")
+    assert all(0 < row.priority < 2**31 for row in rows)
+
+
+def test_who_waits_is_counted_by_an_index(studio: Studio) -> None:
+    """However many jobs there have been."""
+    for owner in "aab":
+        studio.order(owner)
+    studio.jobs.cancel("b", studio.order("b").id)
+    database = studio.jobs.database
+    assert (database.crowd("a"), database.crowd("c")) == ((3, 2), (3, 0))
+    assert studio.jobs.waiting() == (3, 3 * jobs.USUAL)
+    known = order("b").model_copy(update={"estimate": 2.5})
+    studio.jobs.submit(known)
+    assert studio.jobs.waiting() == (4, 3 * jobs.USUAL + 2.5)
+    count = (
+        "SELECT count(*) FROM workflow_status WHERE queue_name = 'paint' AND status = 'ENQUEUED'"
+    )
+    plan = f"EXPLAIN QUERY PLAN {count} AND status IN ('ENQUEUED', 'PENDING')"
+    with database.engine.connect() as connection:
+        (row,) = connection.exec_driver_sql(plan).all()
+    assert "USING COVERING INDEX" in row[-1]
 
 
 def test_the_queue_of_the_workers_is_ours(studio: Studio) -> None:
     """DBOS hands jobs out in the order in which we show them."""
     ids = [studio.order(owner).id for owner in "aabac"]
-    shown = [row.id for row in studio.jobs.waiting()]
+    shown = studio.jobs.database.queue()
     text = "SELECT workflow_uuid FROM workflow_status ORDER BY priority, created_at"
     with studio.jobs.database.engine.connect() as connection:
         assert list(connection.execute(sa.text(text)).scalars()) == shown
@@ -145,7 +166,7 @@ def test_a_job_is_forgotten_though_its_files_cannot_be(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(prefix: str) -> None:
-        raise StorageDown
+        raise StorageDown("The storage does not answer.")
 
     id = studio.order().id
     done(studio, id)
@@ -182,7 +203,7 @@ def test_cancelled_in_the_queue(studio: Studio) -> None:
     view = studio.jobs.cancel("a", studio.order().id)
     assert (view.state, view.position, view.result) == ("cancelled", None, None)
     assert view.finished
-    assert studio.jobs.waiting() == []
+    assert studio.jobs.waiting() == (0, 0.0)
     assert studio.jobs.cancel("a", view.id) == view
 
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from impasto.recipe import Recipe
+from impasto.storage import Storage
 from impasto.studio.orders import JobView, Kind
 
 DATA = bytes(range(256)) * 40
@@ -19,7 +20,7 @@ Finished = Callable[..., str]
 
 @pytest.fixture
 def finished(site: Any, monkeypatch: pytest.MonkeyPatch) -> Finished:
-    """A finished job, with that result."""
+    """Makes a finished job, with that result."""
     views: dict[str, JobView] = {}
 
     def make(number: int = 1, kind: Kind = "film", data: bytes = DATA) -> str:
@@ -44,7 +45,10 @@ def finished(site: Any, monkeypatch: pytest.MonkeyPatch) -> Finished:
 def place(site: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the storage is on this machine."""
     if request.param:
-        monkeypatch.setattr(site.services.storage, "path", lambda key: None)
+        bucket = Storage("memory:///")
+        for act in ("put", "get", "size", "part", "path", "fetch", "delete_prefix"):
+            monkeypatch.setattr(site.services.storage, act, getattr(bucket, act))
+        monkeypatch.setattr(site.services.storage, "folder", None)
     return bool(request.param)
 
 
@@ -67,8 +71,43 @@ def test_parts_of_a_film(site: Any, visitor: httpx.Client, finished: Finished, p
     assert_nothing_is_left(site)
 
 
+def test_of_a_film_in_a_bucket_only_the_part_is_read(
+    site: Any,
+    visitor: httpx.Client,
+    place: bool,
+    finished: Finished,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not place:
+        pytest.skip("a file of this machine")
+    film, read = bytes(range(250)) * 20_000, []
+    part = site.services.storage.part
+
+    def noted(key: str, start: int, stop: int) -> bytes:
+        read.append(stop - start)
+        return bytes(part(key, start, stop))
+
+    monkeypatch.setattr(site.services.storage, "part", noted)
+    monkeypatch.setattr(site.services.storage, "fetch", lambda *given: pytest.fail("copied"))
+    address = f"/v1/jobs/{finished(data=film)}/result"
+    for text, wanted in (
+        ("bytes=100-299", film[100:300]),
+        ("bytes=-7", film[-7:]),
+        ("bytes=4999990-9999999", film[4_999_990:]),
+        ("bytes=0-1200000", film[:1_200_001]),
+    ):
+        read.clear()
+        answer = visitor.get(address, headers={"Range": text})
+        assert (answer.status_code, answer.content) == (206, wanted)
+        assert sum(read) == len(wanted) == int(answer.headers["content-length"])
+    assert visitor.get(address, headers={"Range": "bytes=0-1,5-6"}).content == film
+    other = {"Range": "bytes=0-1", "If-Range": '"other"'}
+    assert visitor.get(address, headers=other).content == film
+
+
 @pytest.mark.parametrize(
-    ("range", "status"), [("bytes=999999-", 416), ("bytes=9-3", 400), ("lines=1-2", 400)]
+    ("range", "status"),
+    [("bytes=999999-", 416), ("bytes=9-3", 400), ("lines=1-2", 400), ("bytes=-", 400)],
 )
 def test_parts_that_there_are_not(
     site: Any, visitor: httpx.Client, finished: Finished, place: bool, range: str, status: int

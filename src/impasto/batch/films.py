@@ -6,15 +6,14 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from impasto.batch import bucket
-from impasto.batch.bucket import Remote
-from impasto.batch.tasks import Done, Manner, Task, reason
+from impasto.batch.tasks import Done, Manner, Remote, Task, reason
 from impasto.errors import BadPicture
 from impasto.files import writing
 from impasto.film import paint_film
 from impasto.media.video import animation
 from impasto.media.video.parts import CODECS
 from impasto.recipe import Recipe
+from impasto.storage import is_url, located
 from impasto.weights import cache_folder
 
 READ = (".avi", ".flv", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".wmv", ".3gp")
@@ -97,17 +96,19 @@ def _at_hand(task: Task) -> Iterator[tuple[Path, Path]]:
     """Files to read from and to write to; those of buckets lie in the cache until all went well."""
     source, target = Path(task.source), Path(task.staged)
     folder = cache_folder() / "films" / task.key
-    if bucket.is_url(task.source):
+    if is_url(task.source):
         source = folder / "in" / PurePosixPath(task.source).name
         with writing(source):
             source.parent.mkdir(parents=True, exist_ok=True)
         if not source.is_file():
-            bucket.fetch(task.source, source)
-    if bucket.is_url(task.staged):
+            storage, name = located(task.source)
+            storage.fetch(name, source)
+    if is_url(task.staged):
         target = folder / "out" / PurePosixPath(task.staged).name
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
     yield source, target
-    if bucket.is_url(task.staged):
-        bucket.write(task.staged, target)
+    if is_url(task.staged):
+        storage, name = located(task.staged)
+        storage.put(name, target)
     shutil.rmtree(folder, ignore_errors=True)

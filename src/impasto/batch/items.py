@@ -10,11 +10,12 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from zlib import crc32
 
-from impasto.batch.bucket import Bucket, Remote
 from impasto.batch.films import FILMS, suffix_of
+from impasto.batch.tasks import Remote
 from impasto.errors import BadInput, BadPicture
 from impasto.media.encode import FORMATS
 from impasto.media.image import SUFFIXES
+from impasto.storage import Storage
 
 KEEP = "keep"
 """In the place of a format: that of each photo."""
@@ -27,7 +28,7 @@ ACCOUNT = re.compile(r"manifest(-\d+-of-\d+)?\..*jsonl")
 
 OnError = Callable[[OSError], None]
 
-Place = Path | Bucket
+Place = Path | Storage
 """A folder, or what lies below an address; of photos also one file."""
 
 Source = Path | Remote
@@ -60,15 +61,15 @@ def found(
     paths = [place for place in inputs if isinstance(place, Path)]
     if len(paths) == len(inputs):
         return _local(paths, output if isinstance(output, Path) else None, recursive, on_error)
-    if len(inputs) > 1 or not isinstance(inputs[0], Bucket):
+    if len(inputs) > 1 or not isinstance(inputs[0], Storage):
         raise BadInput("Give one folder of a bucket, or photos of this machine.")
     return _remote(inputs[0], output, recursive)
 
 
-def _remote(photos: Bucket, output: Place, recursive: bool) -> dict[str, Remote]:
+def _remote(photos: Storage, output: Place, recursive: bool) -> dict[str, Remote]:
     if f"{photos}/".startswith(f"{output}/"):
         raise _among(photos, output)
-    stamps = dict(photos.objects())
+    stamps = {found.key: found.stamp for found in photos.walk()}
     painted = {name.rpartition("/")[0] for name in stamps if ACCOUNT.fullmatch(_base(name))}
     below = str(output).removeprefix(f"{photos}/")
 

@@ -10,10 +10,9 @@ import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
-from impasto.batch import bucket
-from impasto.batch.bucket import Bucket
 from impasto.batch.items import ACCOUNT
 from impasto.batch.manifest import NAME, Known, Row, entered, line_of
+from impasto.storage import Storage
 
 FLUSH_SECONDS = 10.0
 """So much of the work is done again after a kill."""
@@ -28,13 +27,13 @@ READERS = 16
 class Ledger:
     """The lines of one run, open for more; and what all have done so far."""
 
-    def __init__(self, place: Bucket, shard: tuple[int, int] = (1, 1)) -> None:
+    def __init__(self, place: Storage, shard: tuple[int, int] = (1, 1)) -> None:
         """Read what there is.  Raises BadPicture where it cannot be read."""
         part = "" if shard[1] == 1 else f"-{shard[0]}-of-{shard[1]}"
         self.place = place
         # A name of its own for every run: two at the same work do not lose lines.
         self.name = f"{NAME}{part}.{time.time_ns() // 10**6:x}-{secrets.token_hex(2)}"
-        self.there = {name for name, _ in place.objects()}
+        self.there = {found.key for found in place.walk()}
         self.rows: dict[str, Known] = {}
         self._lines: list[bytes] = []
         self._parts, self._written, self._last = 0, 0, 0.0
@@ -48,7 +47,7 @@ class Ledger:
 
     def _read(self, names: list[str]) -> None:
         with ThreadPoolExecutor(READERS) as readers:
-            for content in readers.map(bucket.read, map(self.place.address, names)):
+            for content in readers.map(self.place.get, names):
                 for line in content.splitlines():
                     entered(self.rows, line)
 
@@ -84,7 +83,6 @@ class Ledger:
     def settle(self) -> None:
         """Write the lines that are not yet written.  Raises BadOutput."""
         if len(self._lines) > self._written:
-            address = self.place.address(f"{self.name}.{self._parts:05}.jsonl")
-            bucket.write(address, b"".join(self._lines))
+            self.place.put(f"{self.name}.{self._parts:05}.jsonl", b"".join(self._lines))
             self._written = len(self._lines)
         self._last = time.monotonic()

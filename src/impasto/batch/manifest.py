@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 
 from impasto import __version__, methods, weights
 from impasto.auto import AUTO
-from impasto.batch.bucket import Remote
 from impasto.batch.items import STAGE, Source
+from impasto.batch.tasks import Remote
 from impasto.errors import BadOutput, DamagedWeights
 from impasto.files import writing
 from impasto.recipe import Recipe

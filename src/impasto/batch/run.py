@@ -8,8 +8,6 @@ from pathlib import Path
 import psutil
 import torch
 
-from impasto.batch import bucket
-from impasto.batch.bucket import Bucket
 from impasto.batch.crew import Crew
 from impasto.batch.films import is_film
 from impasto.batch.items import Item, Place, Source, found, mine, targets
@@ -21,6 +19,7 @@ from impasto.errors import BadInput
 from impasto.film import STABLE
 from impasto.recipe import Recipe
 from impasto.runtime import runtime
+from impasto.storage import Storage, is_url, located
 
 POLL = 1.0
 """Seconds between two looks at a folder that is watched."""
@@ -71,10 +70,14 @@ def batch(order: Order, on_event: OnEvent) -> Tally:
 
     on_event: told of ``plan``, of every ``item``, and of ``done``
 
-    Raises BadInput where there are no photos, what ``Painter`` raises, BadOutput when nothing can
-    be written any more. KeyboardInterrupt passes through, and what is finished stays.
+    Raises BadInput where there are no photos, or a picture to go on from, what ``Painter`` raises,
+    BadOutput when nothing can be written any more. KeyboardInterrupt passes through, and what is
+    finished stays.
     """
     start, tally = time.perf_counter(), Tally()
+    if (begun := order.recipe.begun) is not None:
+        text = "a picture to go on from is of a single photo"
+        raise BadInput(f"--init {begun}: {text}. Leave it out, or paint that photo with stylize.")
     _photos(order, _ignore)  # what is wrong with them is told before anything is made
     crew = _crew(order)
     with _account(order) as manifest, crew:
@@ -97,7 +100,7 @@ def batch(order: Order, on_event: OnEvent) -> Tally:
 
 
 def _account(order: Order) -> Manifest | Ledger:
-    if isinstance(order.output, Bucket):
+    if isinstance(order.output, Storage):
         return Ledger(order.output, order.shard)
     return Manifest(order.output, order.shard)
 
@@ -192,7 +195,10 @@ def _lost(owner: str, sources: Mapping[str, Source]) -> bool:
 
 
 def _exists(source: str) -> bool:
-    return bucket.exists(source) if bucket.is_url(source) else Path(source).is_file()
+    if not is_url(source):
+        return Path(source).is_file()
+    storage, name = located(source)
+    return storage.exists(name)
 
 
 def _photos(order: Order, on_error: Callable[[OSError], None]) -> Mapping[str, Source]:

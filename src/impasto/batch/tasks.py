@@ -10,6 +10,18 @@ DIED = "The process died while it painted this, twice; maybe memory ran out."
 
 
 @dataclass(frozen=True)
+class Remote:
+    """A photo in a bucket."""
+
+    url: str
+    stamp: str
+    """Changes with what is in it."""
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True)
 class Manner:
     """How everything is painted."""
 

@@ -12,15 +12,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from impasto.batch import bucket, films
+from impasto.batch import films
 from impasto.batch.tasks import Done, Manner, Message, Task, reason
 from impasto.errors import BadOutput, ImpastoError
 from impasto.files import replacing
 from impasto.media import image as media
+from impasto.media.small import read_small
 from impasto.painter import Painter
 from impasto.pipeline import Job, Result, fitted_alpha
 from impasto.processes import serve_parent
 from impasto.recipe import Recipe
+from impasto.storage import is_url, located
 
 
 class _Ready(NamedTuple):
@@ -167,10 +169,25 @@ def _read(
 
 
 def _opened(painter: Painter, task: Task) -> _Ready:
-    photo = media.read(bucket.read(task.source) if bucket.is_url(task.source) else task.source)
+    photo = _photo(task.source, painter.recipe)
     job = painter.job(photo.pixels, photo.alpha)
     alpha = fitted_alpha(photo, job.photo)
     return _Ready(task, job, alpha, photo.exif, painter.room(job))
+
+
+def _photo(place: str, recipe: Recipe) -> media.Picture:
+    """No larger than it is needed; in its own colours all of it counts."""
+    if recipe.size is None or recipe.color == "match":
+        return media.read(_source(place))
+    return read_small(_source(place), recipe.size)
+
+
+def _source(place: str) -> str | bytes:
+    """A path; of an object what it holds."""
+    if not is_url(place):
+        return place
+    storage, name = located(place)
+    return storage.get(name)
 
 
 def _outcomes(painter: Painter, manner: Manner, group: list[_Waiting]) -> "list[_Finished | Done]":
@@ -223,8 +240,9 @@ def _written(one: _Ready, result: Result, quality: int) -> Done | ImpastoError:
 
 
 def _keep(data: bytes, place: str) -> None:
-    if bucket.is_url(place):
-        bucket.write(place, data)
+    if is_url(place):
+        storage, name = located(place)
+        storage.put(name, data)
         return
     with replacing(Path(place)) as file:
         file.write(data)

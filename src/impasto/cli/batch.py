@@ -13,6 +13,7 @@ from impasto.cli.options import masks_option, recipe_of, styles_option
 from impasto.cli.paint import RECIPE_FLAGS
 from impasto.config import flags, parse_shard
 from impasto.recipe import Recipe
+from impasto.shell import importing
 
 if TYPE_CHECKING:
     from impasto.batch.items import Place
@@ -85,9 +86,10 @@ def batch(
     What is finished is not painted again: run the same command again to go on.
     """
     recipe = recipe_of(settings)
-    from impasto.batch.run import Order
-    from impasto.batch.run import batch as painted
-    from impasto.film import STABLE
+    with importing():
+        from impasto.batch.run import Order
+        from impasto.batch.run import batch as painted
+        from impasto.film import STABLE
 
     order = Order(
         *([_place(text) for text in inputs], _place(output), recipe, recursive, kind),
@@ -105,9 +107,9 @@ def batch(
 
 
 def _place(text: str) -> "Place":
-    from impasto.batch.bucket import Bucket, is_url
+    from impasto.storage import PATIENT, Storage, is_url
 
-    return Bucket.of(text) if is_url(text) else Path(text)
+    return Storage(text, PATIENT) if is_url(text) else Path(text)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Pictures in: a file or stream of any kind becomes sRGB pixels in [0, 1], the right way up."""
 
 import io
+import math
 import os
 import sys
 import threading
@@ -97,6 +98,30 @@ def decoded(
         deep <<= 8  # in place: of a large picture every copy counts
         deep |= np.asarray(low)
         yield picture, deep
+
+
+@contextmanager
+def drafted(
+    source: Path | str | bytes, long_side: int, limits: Limits = LIMITS
+) -> Iterator[tuple[Image.Image, tuple[float, float]] | None]:
+    """A JPEG at an eighth, a quarter or a half of its size, which takes a fraction of the work.
+
+    long_side: pixels that it is to have at least  ->  the picture, and (width, height) of the whole
+    one in pixels of that, which need not be whole numbers; None where it is not large enough, or no
+    JPEG. Raises as ``decoded``.
+    """
+    with _file(source, limits) as (file, name), decoding(name):
+        picture = _open(file, name, limits)
+        size, box = picture.size, None
+        if isinstance(picture, JpegImagePlugin.JpegImageFile):
+            width, height = (math.ceil(side * long_side / max(size)) for side in size)
+            found = picture.draft(None, (width, height))
+            box = found and (found[1][2], found[1][3])
+        if box is None or picture.size == size:
+            yield None
+            return
+        picture.load()
+        yield picture, box
 
 
 def header(source: Path | str | bytes | BinaryIO, limits: Limits = LIMITS) -> tuple[int, int]:

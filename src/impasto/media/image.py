@@ -177,7 +177,7 @@ def scaled(image: Tensor, long_side: int) -> Tensor:
     return resize(image, fit(image.shape[-1], image.shape[-2], long_side))
 
 
-def fit(width: int, height: int, long_side: int) -> tuple[int, int]:
+def fit(width: float, height: float, long_side: int) -> tuple[int, int]:
     """(height, width) with that long side in the same aspect, at least one pixel each."""
     longest = max(width, height)
     return max(1, round(height * long_side / longest)), max(1, round(width * long_side / longest))

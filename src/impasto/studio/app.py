@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic.json_schema import models_json_schema
 
 from impasto import __version__
+from impasto.storage import Storage
 from impasto.studio import problems
 from impasto.studio.api import (
     Services,
@@ -28,6 +29,7 @@ from impasto.studio.api import (
     streams,
     uploads,
 )
+from impasto.studio.cards import Speeds
 from impasto.studio.desk import Desk
 from impasto.studio.events import Hub
 from impasto.studio.jobs import Jobs
@@ -35,8 +37,7 @@ from impasto.studio.limits import Limits
 from impasto.studio.metrics import Metrics, Recorder
 from impasto.studio.problems import Refused
 from impasto.studio.security import Door, Gate
-from impasto.studio.shelf import Shelf, Speeds
-from impasto.studio.storage import Storage
+from impasto.studio.shelf import Shelf
 
 STATIC = Path(__file__).parent / "static"
 

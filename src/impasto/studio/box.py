@@ -5,6 +5,7 @@ What is to be done and what came of it are lines of JSON in pipes; pictures go t
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -33,11 +34,16 @@ LOOK = 0.05
 
 
 class BoxDied(ImpastoError):
-    """The child did not live to finish; the text says why, ``again`` whether to try once more."""
+    """The child did not live to finish; the text says why."""
 
-    def __init__(self, text: str, again: bool = True) -> None:
+    def __init__(self, text: str, again: bool = True, limit: bool = False) -> None:
+        """again: whether to try once more; limit: it was killed by us, for it took too much"""
         super().__init__(text)
-        self.again = again
+        self.again, self.limit = again, limit
+
+
+class BoxKilled(BoxDied):
+    """Somebody else killed the child: an operator, or Linux where memory ran out."""
 
 
 class Stopped(ImpastoError):
@@ -137,7 +143,7 @@ class Box:
             except Empty:
                 message = {}
             if message is None:
-                raise BoxDied(self._cause()) if not watch.stopping else Stopped("Stopped.")
+                raise self._cause() if not watch.stopping else Stopped("Stopped.")
             if "event" in message:
                 tell(message)
             elif "done" in message:
@@ -157,11 +163,11 @@ class Box:
                 pipe.write(json.dumps(message).encode() + b"\n")
                 pipe.flush()
 
-    def _cause(self) -> str:
+    def _cause(self) -> BoxDied:
         code = self._process.wait() if self._process else 0  # closed under our hands
-        if code == -9:  # what Linux does when memory runs out
-            return "The process that painted it was killed: maybe memory ran out."
-        return f"The process that painted it died (code {code})."
+        if code == -signal.SIGTERM or code == -9:  # SIGKILL, which Windows does not have
+            return BoxKilled("The process that painted it was killed: maybe memory ran out.")
+        return BoxDied(f"The process that painted it died (code {code}).")
 
     def close(self) -> None:
         """End the child."""
@@ -198,10 +204,11 @@ class _Watch:
         late = self.seconds is not None and now - self.start > self.seconds
         if late and self.stopping is None:
             text = f"It took longer than {self.limit} s: a smaller size is faster."
-            raise BoxDied(text, again=False)
+            raise BoxDied(text, again=False, limit=True)
         if self.memory_mb is not None and _memory_mb(pid) > self.memory_mb:
             limit = f"{self.memory_mb:.0f} MB"
-            raise BoxDied(f"It ran out of memory ({limit} are allowed): try a smaller size.")
+            text = f"It ran out of memory ({limit} are allowed): try a smaller size."
+            raise BoxDied(text, limit=True)
         if self.stopping is not None and now - self.stopping > self.grace:
             raise Stopped("Stopped.")
         if self.stopping is None and self.stop():

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -17,10 +17,10 @@ QUEUE = "paint"
 POLLING = 0.2
 """Seconds between two looks into the queue."""
 
-WAITING = ("ENQUEUED", "DELAYED")
+WAITING = "ENQUEUED"
 RUNNING = "PENDING"
 CANCELLED = "CANCELLED"
-UNFINISHED = (*WAITING, RUNNING)
+UNFINISHED = (WAITING, RUNNING)
 
 Condition = Callable[[Any, Any], sa.ColumnElement[bool]]
 """Of the table's columns, and of the present in ms by the database's clock."""
@@ -44,6 +44,13 @@ class Row:
     def turn(self) -> tuple[int, float]:
         """Who is next among those that wait."""
         return self.priority, self.attributes["created"]
+
+
+class Crowd(NamedTuple):
+    """How many jobs wait."""
+
+    all: int
+    own: int
 
 
 def connect(url: str) -> sa.Engine:
@@ -139,6 +146,37 @@ class Database:
         found = self.rows(lambda column, now: column.workflow_uuid == id)
         return found[0] if found else None
 
+    def crowd(self, owner: str = "") -> Crowd:
+        """Who waits, counted by the index of those in the queue."""
+        column = self._jobs.c
+        own = sa.func.count().filter(column.authenticated_user == owner)
+        query = sa.select(sa.func.count(), own).where(*self._queued())
+        with self.engine.connect() as connection:
+            all, mine = connection.execute(query).one()
+        return Crowd(int(all), int(mine))
+
+    def queued_seconds(self, usual: float) -> float:
+        """What all that wait will take; of which nothing is known, as long as is usual."""
+        estimate = self._jobs.c.attributes["order"]["estimate"].as_float()
+        total = sa.func.sum(sa.func.coalesce(estimate, usual))
+        with self.engine.connect() as connection:
+            found = connection.execute(sa.select(total).where(*self._queued())).scalar()
+        return float(found or 0.0)
+
+    def queue(self) -> list[str]:
+        """Ids of all jobs that wait, next one first."""
+        column = self._jobs.c
+        order = (column.priority, column.attributes["created"].as_float())
+        query = sa.select(column.workflow_uuid).where(*self._queued()).order_by(*order)
+        with self.engine.connect() as connection:
+            return [*connection.execute(query).scalars()]
+
+    def _queued(self) -> list[sa.ColumnExpressionArgument[bool]]:
+        """That a job waits; and once more in the words of DBOS's index, which is used for them."""
+        column = self._jobs.c
+        index = sa.text(f"status IN ('{WAITING}', '{RUNNING}')")
+        return [column.queue_name == QUEUE, column.status == WAITING, index]
+
     def _now(self) -> sa.ColumnElement[Any]:
         """Milliseconds since 1970 by the database's clock."""
         if self._sqlite:
@@ -170,7 +208,7 @@ class Database:
         over += [column.executor_id == executor] if executor else []
         over += [column.updated_at <= self._now() - round(idle * 1000)] if idle else []
         again = {
-            "status": WAITING[0],
+            "status": WAITING,
             "queue_name": QUEUE,
             "owner_xid": None,
             "started_at_epoch_ms": None,

@@ -1,6 +1,7 @@
 """The desk: a few decoders, where files are opened, and the queue in front of them."""
 
 import asyncio
+import logging
 import os
 import shutil
 import socket
@@ -13,10 +14,11 @@ from typing import Any
 import psutil
 from fastapi.concurrency import run_in_threadpool
 
-from impasto.studio.box import Box, BoxDied
+from impasto.studio.box import Box, BoxDied, BoxKilled
 from impasto.studio.decoder import WORK
 from impasto.studio.limits import Limits
 from impasto.studio.problems import Refused
+from impasto.studio.shares import Shares
 
 BOXES = 2
 """Files that are opened at the same time."""
@@ -26,6 +28,9 @@ WAITING = 64
 
 SECONDS = 60.0
 """Longest that a file may take to be opened."""
+
+
+log = logging.getLogger(__name__)
 
 
 class Desk:
@@ -38,6 +43,7 @@ class Desk:
         self._free = [*self._boxes]
         self._turn = asyncio.Semaphore(boxes)
         self._inside = 0
+        self._shares = Shares()
 
     def start(self) -> None:
         """Let one decoder load before it is needed."""
@@ -59,17 +65,19 @@ class Desk:
     @asynccontextmanager
     async def decoder(self) -> AsyncIterator[Box]:
         """One decoder for oneself.  Raises Refused where too many wait."""
-        if self._inside >= len(self._boxes) + WAITING:
+        room = len(self._boxes) + WAITING
+        if self._inside >= room or not self._shares.room(room):
             text = "The studio is busy with other uploads. Try again in 2 s."
             raise Refused(503, text, {"Retry-After": "2"})
         self._inside += 1
         try:
-            async with self._turn:
-                box = self._free.pop()
-                try:
-                    yield box
-                finally:
-                    self._free.insert(0, box)
+            with self._shares.held():
+                async with self._turn:
+                    box = self._free.pop()
+                    try:
+                        yield box
+                    finally:
+                        self._free.insert(0, box)
         finally:
             self._inside -= 1
 
@@ -96,9 +104,29 @@ def is_abandoned(folder: Path) -> bool:
 
 
 def opened(box: Box, task: Mapping[str, object], seconds: float = SECONDS) -> dict[str, Any]:
-    """What a decoder makes of a task.  Raises Refused when it dies of it."""
+    """What a decoder makes of a task; when it dies of something else, what the next one makes.
+
+    Raises Refused when it takes more than is allowed, or dies twice.
+    """
+    try:
+        return _called(box, task, seconds)
+    except BoxDied as death:
+        log.warning("a decoder died, its file is given to another: %s", death)
+    try:
+        return _called(box, task, seconds)
+    except BoxKilled as death:  # not by the file: it is looked at, and not run
+        text = "What opens files was killed, twice: the studio is short of memory. Try again later."
+        raise Refused(503, text, {"Retry-After": "60"}, code="killed") from death
+    except BoxDied as death:
+        text = "The file breaks what opens it: open it in an editor, and save it anew."
+        raise Refused(422, text, code="breaks") from death
+
+
+def _called(box: Box, task: Mapping[str, object], seconds: float) -> dict[str, Any]:
     try:
         return box.call(task, seconds)
-    except BoxDied as error:
+    except BoxDied as death:
+        if not death.limit:
+            raise
         text = "The file takes more time or memory to open than is allowed: make it smaller."
-        raise Refused(422, text) from error
+        raise Refused(422, text, code="too-heavy") from death

@@ -13,6 +13,7 @@ from fastapi.sse import ServerSentEvent
 from impasto.studio.jobs import Jobs, NoSuchJob
 from impasto.studio.orders import JobView
 from impasto.studio.problems import Refused
+from impasto.studio.shares import ADDRESS, share
 
 LOG = logging.getLogger("impasto.studio")
 
@@ -41,6 +42,7 @@ class Listener:
     news: dict[str, JobView | None] = field(default_factory=dict)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
+    address: str | None = field(default_factory=ADDRESS.get)
 
     def tell(self, id: str, view: JobView | None) -> None:
         """A job as it is now; None: it is gone."""
@@ -70,7 +72,7 @@ class Hub:
 
         Raises Refused when there are too many.
         """
-        if self._closed or len(self.listeners) >= STREAMS:
+        if self._closed or len(self.listeners) >= STREAMS or self._crowded(ADDRESS.get()):
             text = "The studio has no free event stream: ask for the job itself, or try later."
             raise Refused(503, text, {"Retry-After": "5"})
         own = sum(listener.owner == owner for listener in self.listeners)
@@ -81,6 +83,10 @@ class Hub:
         self.listeners.add(listener)
         self._someone.set()
         return listener
+
+    def _crowded(self, address: str | None) -> bool:
+        near = sum(listener.address == address for listener in self.listeners)
+        return address is not None and near >= share(STREAMS)
 
     def leave(self, listener: Listener) -> None:
         """A stream has ended."""

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from impasto.errors import ImpastoError
+from impasto.errors import BadInput, ImpastoError
+from impasto.storage import Missing, Storage, StorageDown
 from impasto.studio.box import Box, BoxDied, Message, Stopped
 from impasto.studio.database import CANCELLED, RUNNING, Database, Row
 from impasto.studio.limits import Limits
 from impasto.studio.orders import Order, Outcome, uploads
-from impasto.studio.storage import Missing, Storage, StorageDown
 
 SCALE, PREVIEW, RESULT = "scale.safetensors", "preview.webp", "result.png"
 FILES = {"picture": "picture.png", "film": "film"}
@@ -143,7 +143,7 @@ class Execution:
             try:
                 self.workshop.storage.fetch(key, path)
             except Missing as error:
-                raise Missing(EXPIRED) from error
+                raise BadInput(EXPIRED) from error
             files[upload] = str(path)
         try:
             self.workshop.storage.fetch(self._key(SCALE), self.folder / SCALE)
@@ -222,7 +222,7 @@ class Execution:
             time.sleep(PATIENCE)
 
     def _put(self, name: str) -> None:
-        self.workshop.storage.put(self._key(name), (self.folder / name).read_bytes())
+        self.workshop.storage.put(self._key(name), self.folder / name)
 
     def _note(self, **attributes: object) -> None:
         self.workshop.database.update(self.id, **attributes)

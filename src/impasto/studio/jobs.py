@@ -11,14 +11,19 @@ from dataclasses import dataclass
 from typing import get_args
 
 from impasto.errors import BadInput, ImpastoError
+from impasto.storage import Storage, StorageDown
+from impasto.studio import cards
 from impasto.studio.database import UNFINISHED, WAITING, Database, Row
 from impasto.studio.limits import Limits
 from impasto.studio.orders import JOB, JobView, Order, State, uploads
-from impasto.studio.storage import Storage, StorageDown
+from impasto.studio.shares import Origins
 from impasto.studio.views import expires, state, view
 
 RETRY = (5.0, 600.0)
 """Least and most seconds after which to try a full queue again."""
+
+USUAL = 10.0
+"""Seconds that a job is thought to take of which nothing is known."""
 
 EPOCH = 1_767_225_600.0
 """From where priorities count, 2026-01-01 UTC: DBOS takes them from 1 to ``LAST``."""
@@ -42,9 +47,10 @@ Gone = list[tuple[str, str]]
 class QueueFull(ImpastoError):
     """Too many jobs wait; ``retry_after`` says in how many seconds there may be room."""
 
-    def __init__(self, text: str, retry_after: float) -> None:
+    def __init__(self, text: str, retry_after: float, code: str = "queue-full", own: int = 0):
+        """code: see ``words``; own: jobs that wait"""
         super().__init__(text)
-        self.retry_after = retry_after
+        self.retry_after, self.code, self.facts = retry_after, code, {"count": own}
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ class Jobs:
         self.storage = storage
         self.limits = limits
         self._entrance = threading.Lock()
+        self._origins = Origins()
 
     def close(self) -> None:
         """Give the connections back."""
@@ -91,6 +98,8 @@ class Jobs:
         Raises QueueFull, KeyReused.
         """
         id = _job_id(order.owner, key)
+        if not (key and self.database.row(id)):
+            self._priority(order.owner)  # who is refused need not wait for who is let in
         with self._entrance:
             made = not (key and self.database.row(id))
             if made:
@@ -100,6 +109,7 @@ class Jobs:
                     "starred": False,
                 }
                 self.database.enqueue(id, order.owner, attributes, self._priority(order.owner))
+                self._origins.add(id)
         row = self._row(order.owner, id)
         if _wish(Order.model_validate(row.attributes["order"])) != _wish(order):
             raise KeyReused("This Idempotency-Key came before with another order: take a new one.")
@@ -112,19 +122,25 @@ class Jobs:
 
         Raises QueueFull.
         """
-        waiting = self.waiting()
-        own = sum(row.owner == owner for row in waiting)
+        all, own = self.database.crowd(owner)
         if own >= self.limits.own:
             text = f"{own} of your jobs are waiting, and that is the most: wait, or cancel some."
-            raise QueueFull(text, _patience(waiting))
-        if len(waiting) >= self.limits.queue:
-            raise QueueFull("The queue is full: try again in a while.", _patience(waiting))
+            raise QueueFull(text, self._patience(all), "own-full", own)
+        if all >= self.limits.queue:
+            raise QueueFull("The queue is full: try again in a while.", self._patience(all))
+        if self._origins.full(self.limits.queue, self.database.queue):
+            text = "Half of the queue comes from your address, and that is the most: try again"
+            raise QueueFull(f"{text} in a while.", self._patience(all), "address-full")
         return min(max(1, round(time.time() - EPOCH + own * TURN)), LAST)
 
-    def waiting(self) -> Rows:
-        """Jobs that nobody works on yet, next one first."""
-        rows = self.database.rows(lambda column, now: column.status.in_(WAITING))
-        return sorted(rows, key=lambda row: row.turn)
+    def _patience(self, waiting: int) -> float:
+        """Seconds until one of those that wait is likely to be done."""
+        mean = self.database.queued_seconds(USUAL) / max(1, waiting)
+        return min(max(mean, RETRY[0]), RETRY[1])
+
+    def waiting(self) -> tuple[int, float]:
+        """How many jobs nobody works on yet, and the seconds that painting them will take."""
+        return self.database.crowd().all, self.database.queued_seconds(USUAL)
 
     def get(self, owner: str, id: str) -> JobView:
         """One's own job.  Raises NoSuchJob."""
@@ -137,8 +153,7 @@ class Jobs:
         return row
 
     def _view(self, row: Row) -> JobView:
-        waiting = self.waiting() if row.status in WAITING else []
-        return view(row, self.limits, [other.id for other in waiting])
+        return self._views([row])[0]
 
     def list(
         self,
@@ -167,8 +182,8 @@ class Jobs:
         return self._views(rows[:limit]), rows[limit - 1].id if more else None
 
     def _views(self, rows: Sequence[Row]) -> Views:
-        queued = any(row.status in WAITING for row in rows)
-        queue = [row.id for row in self.waiting()] if queued else []
+        queued = any(row.status == WAITING for row in rows)
+        queue = self.database.queue() if queued else []
         return [view(row, self.limits, queue) for row in rows]
 
     def active(self, seconds: float = 10.0) -> Owned:
@@ -181,7 +196,7 @@ class Jobs:
                 column.status.in_(UNFINISHED) | (column.updated_at >= now - seconds * 1000)
             )
         )
-        waiting = sorted((row for row in rows if row.status in WAITING), key=lambda row: row.turn)
+        waiting = sorted((row for row in rows if row.status == WAITING), key=lambda row: row.turn)
         queue = [row.id for row in waiting]
         return [(row.owner, view(row, self.limits, queue)) for row in rows]
 
@@ -225,7 +240,8 @@ class Jobs:
 
     def oldest_queued_seconds(self) -> float:
         """How long the first of those that wait has been waiting; 0 when none does."""
-        created = [row.attributes["created"] for row in self.waiting()]
+        rows = self.database.rows(lambda column, now: column.status == WAITING)
+        created = [row.attributes["created"] for row in rows]
         return max(0.0, time.time() - min(created)) if created else 0.0
 
     def expire(self, now: float) -> Gone:
@@ -244,7 +260,7 @@ class Jobs:
         self._sweep("jobs/", 1, now - ORPHAN, lambda job: job[0] in kept)
         self._sweep("uploads/", 2, now - self.limits.ttl_seconds, lambda upload: upload in used)
         self.storage.sweep(now - ORPHAN)
-        for stored in self.storage.list("workers/"):
+        for stored in self.storage.list(cards.FOLDER):
             if stored.modified.timestamp() < now - ORPHAN:
                 self.storage.delete(stored.key)
         return [(row.owner, row.id) for row in over]
@@ -272,12 +288,6 @@ def _job_id(owner: str, key: str | None) -> str:
 def _wish(order: Order) -> dict[str, object]:
     """What makes two orders the same."""
     return order.model_dump(exclude={"estimate"})
-
-
-def _patience(waiting: Sequence[Row]) -> float:
-    """Seconds until one of those that wait is likely to be done."""
-    known = [row.attributes["order"]["estimate"] or RETRY[0] for row in waiting]
-    return min(max(sum(known) / max(1, len(known)), RETRY[0]), RETRY[1])
 
 
 def _used(row: Row) -> set[str]:

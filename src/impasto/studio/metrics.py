@@ -14,13 +14,14 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from impasto.storage import Storage
+from impasto.studio import cards
 from impasto.studio.jobs import Jobs
 from impasto.studio.problems import refusal
 from impasto.studio.security import protect
-from impasto.studio.storage import Storage
 
 LOG = logging.getLogger("impasto.studio")
 
@@ -88,20 +89,9 @@ class Queue(Collector):
             "Seconds since a worker gave a sign of life.",
             labels=["worker"],
         )
-        for name, age in heartbeats(self.storage).items():
+        for name, age in cards.ages(self.storage).items():
             beats.add_metric([name], age)
         yield beats
-
-
-def heartbeats(storage: Storage) -> dict[str, float]:
-    """Seconds since each worker's last sign of life, by its name."""
-    now = datetime.now(UTC)
-    return {
-        found.key.removeprefix("workers/").removesuffix(".json"): max(
-            0.0, (now - found.modified).total_seconds()
-        )
-        for found in storage.list("workers/")
-    }
 
 
 class Recorder:
@@ -135,7 +125,7 @@ class Recorder:
             LOG.exception("error", extra={"facts": {"request": request_id}})
             if status:  # too late for an answer: the connection is cut
                 raise
-            await refusal(error).response()(scope, receive, noted)
+            await refusal(error).response(Headers(scope=scope))(scope, receive, noted)
         finally:
             self._note(scope, request_id, status, stream, time.perf_counter() - began)
 

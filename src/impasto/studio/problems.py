@@ -1,5 +1,6 @@
 """Problems: every refusal is a JSON document (RFC 9457) whose words help."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -10,33 +11,45 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
-from impasto.errors import BadInput, BadPicture, ImpastoError, MissingWeights, OutOfMemory
+from impasto.errors import (
+    BadInput,
+    BadPicture,
+    ImpastoError,
+    MissingWeights,
+    OutOfMemory,
+    UnknownName,
+)
+from impasto.storage import Missing, StorageDown
 from impasto.studio.box import BoxDied
 from impasto.studio.jobs import KeyReused, NoSuchJob, QueueFull
-from impasto.studio.storage import Missing, StorageDown
+from impasto.studio.words import CODES, language, told
+
+log = logging.getLogger(__name__)
 
 Documented = dict[int | str, dict[str, Any]]
 """Answers by status, as FastAPI documents them."""
 
 MEDIA_TYPE = "application/problem+json"
 
-STATUS: Mapping[type[ImpastoError], int] = MappingProxyType(
+STATUS: Mapping[type[ImpastoError], tuple[int, str]] = MappingProxyType(
     {
-        QueueFull: 429,
-        KeyReused: 422,
-        NoSuchJob: 404,
-        Missing: 404,
-        StorageDown: 503,
-        BoxDied: 422,
-        BadPicture: 422,
-        OutOfMemory: 413,
-        MissingWeights: 422,
-        BadInput: 422,
+        QueueFull: (429, "queue-full"),
+        KeyReused: (422, "key-reused"),
+        NoSuchJob: (404, "job-gone"),
+        Missing: (404, "expired"),
+        StorageDown: (503, "storage"),
+        BoxDied: (422, "breaks"),
+        BadPicture: (422, "bad-picture"),
+        OutOfMemory: (413, "too-heavy"),
+        MissingWeights: (422, "weights-missing"),
+        UnknownName: (422, "unknown-name"),
+        BadInput: (422, "invalid"),
     }
 )
-"""What a client is told of our errors; of all others only that they happened."""
+"""Status and code of our errors; of all others a client is told only that they happened."""
 
 
 class Complaint(BaseModel):
@@ -53,6 +66,8 @@ class Problem(BaseModel):
     type: str = "about:blank"
     title: str
     status: int
+    code: str
+    """For programs: what it is, whatever the language."""
     detail: str
     """For people: what was given, what is allowed, what to do."""
     errors: list[Complaint] | None = None
@@ -67,31 +82,51 @@ class Refused(Exception):
         detail: str,
         headers: Mapping[str, str] | None = None,
         errors: Sequence[Complaint] = (),
+        code: str | None = None,
+        facts: Mapping[str, object] | None = None,
     ) -> None:
+        """code: see ``words``; facts: in the words"""
         super().__init__(detail)
         self.status, self.detail = status, detail
         self.headers, self.errors = dict(headers or {}), [*errors]
+        self.code, self.facts = code or CODES.get(status, "refused"), facts or {}
 
-    def response(self) -> Response:
-        """What the client gets."""
+    def response(self, asked: Headers) -> Response:
+        """What the client gets, in its language.  asked: headers of the request"""
+        spoken = language(asked)
+        title, detail = told(self.code, self.status, self.detail, self.facts, spoken)
         problem = Problem(
-            title=HTTPStatus(self.status).phrase,
+            title=title,
             status=self.status,
-            detail=self.detail,
+            code=self.code,
+            detail=detail,
             errors=self.errors or None,
         )
         text = problem.model_dump_json(exclude_none=True)
-        return Response(text, self.status, self.headers, MEDIA_TYPE)
+        headers = {"Content-Language": spoken, **self.headers}
+        return Response(text, self.status, headers, MEDIA_TYPE)
 
 
 def refusal(error: Exception) -> Refused:
     """Any error as a refusal; an unforeseen one becomes a 500 without details."""
     if isinstance(error, Refused):
         return error
-    for kind, status in STATUS.items():
+    for kind, (status, code) in STATUS.items():
         if isinstance(error, kind):
-            return Refused(status, str(error), _retry(error))
+            facts = error.facts if isinstance(error, QueueFull) else {}
+            code = error.code if isinstance(error, QueueFull) else code
+            return Refused(status, _words(error), _retry(error), code=code, facts=facts)
     return Refused(500, "The studio made a mistake; it is in its log. Please try again.")
+
+
+def _words(error: ImpastoError) -> str:
+    """Of a storage nobody is told keys and addresses: they are in the log."""
+    if isinstance(error, Missing):
+        return "This file is not there: it may have expired."
+    if isinstance(error, StorageDown):
+        log.warning("the storage: %s", error)
+        return "The studio's storage does not answer: try again in a moment."
+    return str(error)
 
 
 def complaints(errors: Sequence[Mapping[str, Any]], root: str = "") -> list[Complaint]:
@@ -126,12 +161,12 @@ def handle(app: FastAPI) -> None:
 
 
 def _answer(request: Request, error: Exception) -> Response:
-    return refusal(error).response()
+    return refusal(error).response(request.headers)
 
 
 def _answer_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return invalid(error.errors()).response()
+    return invalid(error.errors()).response(request.headers)
 
 
 def _answer_http(request: Request, error: Exception) -> Response:
@@ -144,7 +179,7 @@ def _answer_http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405 and (methods := _methods(request)):
         headers["Allow"] = ", ".join(methods)
-    return Refused(error.status_code, detail, headers).response()
+    return Refused(error.status_code, detail, headers).response(request.headers)
 
 
 def _methods(request: Request) -> list[str]:
@@ -165,6 +200,7 @@ def _retry(error: ImpastoError) -> dict[str, str]:
 
 def _described(status: int) -> dict[str, Any]:
     example = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    example["code"] = CODES[status]
     example["detail"] = EXAMPLES[status]
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
     found: dict[str, Any] = {

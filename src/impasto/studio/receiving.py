@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from impasto.studio.limits import Limits
 from impasto.studio.orders import Kind
 from impasto.studio.problems import Refused
+from impasto.studio.shares import Shares
 
 SILENCE = 20.0
 """Seconds that a sender may pause."""
@@ -46,6 +47,7 @@ class Intake:
     def __init__(self, most: int = AT_ONCE, together: int = TOGETHER) -> None:
         self.most, self.together = most, together
         self.senders = self.bytes = 0
+        self.sending, self.holdings = Shares(), Shares()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -53,9 +55,13 @@ class Intake:
         if self.senders >= self.most:
             text = f"{self.senders} files are being received already. Try again in 2 s."
             raise Refused(503, text, {"Retry-After": "2"})
+        if not self.sending.room(self.most):
+            text = "Too many files come from your address at once. Try again in 2 s."
+            raise Refused(429, text, {"Retry-After": "2"}, code="address-full")
         self.senders += 1
         try:
-            yield
+            with self.sending.held():
+                yield
         finally:
             self.senders -= 1
 
@@ -69,16 +75,22 @@ class Intake:
 
         def hold(size: int) -> None:
             nonlocal held
+            if not self.holdings.room(self.together, size):
+                text = "The files that come from your address are too large together. "
+                retry = {"Retry-After": "10"}
+                raise Refused(429, f"{text}Try again in 10 s.", retry, code="address-full")
             if self.bytes + size > self.together:
                 text = "There is no room for another file at this moment. Try again in 10 s."
                 raise Refused(503, text, {"Retry-After": "10"})
             held += size
             self.bytes += size
+            self.holdings.take(size)
 
         try:
             yield hold
         finally:
             self.bytes -= held
+            self.holdings.take(-held)
 
 
 async def receive(
@@ -102,7 +114,7 @@ async def _receive(
     request: Request, file: BinaryIO, limits: Limits, count: Callable[[int], object]
 ) -> Kind:
     if request.headers.get("content-type", "").startswith("multipart/"):
-        raise Refused(415, MULTIPART)
+        raise Refused(415, MULTIPART, code="form")
     announced = request.headers.get("content-length", "")
     kind: Kind | None = None
     size, head = 0, b""
@@ -119,7 +131,7 @@ async def _receive(
         _check_size(size, kind, limits)
         file.write(piece)
     if not size:
-        raise Refused(415, f"The body is empty: send a file, {PICTURES}.")
+        raise Refused(415, f"The body is empty: send a file, {PICTURES}.", code="empty")
     if kind is None:
         kind = kind_of(head)
         file.write(head)
@@ -162,7 +174,7 @@ def _check_size(size: int, kind: Kind, limits: Limits) -> None:
     most = limits.upload_bytes if kind == "picture" else limits.film_bytes
     if size > most:
         text = f"The {kind} has more than the {most / 1e6:g} MB that are allowed. Make it smaller."
-        raise Refused(413, text)
+        raise Refused(413, text, code="file-too-large", facts={"mb": f"{most / 1e6:g}"})
 
 
 def kind_of(head: bytes) -> Kind:
@@ -176,6 +188,7 @@ def kind_of(head: bytes) -> Kind:
             415,
             "HEIC pictures are not read: save it as JPEG. An iPhone takes JPEG with Settings > "
             "Camera > Formats > Most Compatible.",
+            code="heic",
         )
     if brand in (b"avif", b"avis", b"mif1", b"msf1") or (
         head[:4] == b"RIFF" and head[8:12] == b"WEBP"

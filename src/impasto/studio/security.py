@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from impasto.studio.problems import Refused
+from impasto.studio.shares import ADDRESS, neighbour
 
 OWNER, TICKET = "impasto", "impasto-token"
 """Cookies: who somebody is, and that they know the token."""
@@ -85,6 +86,7 @@ class Door:
             403,
             f"This studio does not answer to the name {name[:100]!r}. "
             f"Start it with: impasto serve --allow-host {name[:100]}",
+            code="host",
         )
 
     def check_origin(self, headers: Headers) -> None:
@@ -151,6 +153,7 @@ class Gate:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
+        ADDRESS.set(neighbour((scope.get("client") or [None])[0]))
         cookie: list[str] = []
 
         async def guarded(message: Message) -> None:
@@ -173,7 +176,7 @@ class Gate:
         except Refused as refused:
             asked = refused.status == 401 and scope["path"] == "/"
             by_browser = asked and "text/html" in headers.get("accept", "")
-            answer = HTMLResponse(ASKING, 401) if by_browser else refused.response()
+            answer = HTMLResponse(ASKING, 401) if by_browser else refused.response(headers)
             await answer(scope, receive, guarded)
             return
         owner = self.door.owner(headers)

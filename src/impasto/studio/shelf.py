@@ -1,12 +1,8 @@
 """The shelf: styles, methods and sample photos, as a decoder tells them once at the start."""
 
 import asyncio
-import json
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,16 +13,8 @@ from pydantic import BaseModel
 from impasto.errors import BadInput, unknown
 from impasto.recipe import Recipe
 from impasto.studio.desk import Desk
-from impasto.studio.estimates import Table, slowest
-from impasto.studio.storage import Missing, Storage
 
 AUTO = "auto"
-
-ALIVE = 35.0
-"""Seconds after which a worker without a sign of life is not counted."""
-
-FRESH = 3.0
-"""Seconds for which what workers said is good."""
 
 SECONDS = 120.0
 """Longest that it may take to read everything."""
@@ -174,34 +162,3 @@ def _read(told: Mapping[str, Any], folder: Path) -> Goods:
         MappingProxyType(swatches),
         MappingProxyType(photos),
     )
-
-
-class Speeds:
-    """How fast the workers are, as they say themselves; asked for at most every few seconds."""
-
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-        self._until = 0.0
-        self._table: Table = {}
-        self._workers = 0
-
-    def table(self) -> Table:
-        """Of the slowest of all workers; empty while none has said anything."""
-        self._look()
-        return self._table
-
-    def workers(self) -> int:
-        """How many there are."""
-        self._look()
-        return self._workers
-
-    def _look(self) -> None:
-        if time.monotonic() < self._until:
-            return
-        now, tables = datetime.now(UTC), []
-        for found in self.storage.list("workers/"):
-            if (now - found.modified).total_seconds() < ALIVE:
-                with suppress(Missing):
-                    tables.append(json.loads(self.storage.get(found.key)).get("speeds") or {})
-        self._table, self._workers = slowest(tables), len(tables)
-        self._until = time.monotonic() + FRESH

@@ -3,7 +3,8 @@
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from pydantic import BaseModel
 
 from impasto.errors import BadInput, ImpastoError
 from impasto.recipe import Recipe
+from impasto.storage import Missing, Storage
 from impasto.studio.desk import Desk, opened
 from impasto.studio.orders import Kind
 from impasto.studio.problems import Refused
-from impasto.studio.storage import Missing, Storage
+from impasto.studio.shares import Origins, share
 from impasto.studio.views import iso
 
 OWN = 200
@@ -52,24 +54,39 @@ class Stock:
 
     def __init__(self, most: int = ALL, most_bytes: int = ALL_BYTES) -> None:
         self.most, self.most_bytes = most, most_bytes
-        self._count = self._bytes = 0
+        self._sizes: dict[str, int] = {}
+        """Bytes of each, by its id"""
+        self._origins = Origins()
         self._looked = float("-inf")
 
     def check(self, storage: Storage) -> None:
         """Raise Refused when there is no room for one more."""
         if time.monotonic() - self._looked > LOOKING:
-            found = storage.list("uploads/")
-            self._count = sum(one.key.endswith("/about.json") for one in found)
-            self._bytes = sum(one.size for one in found)
+            self._sizes = _sizes(storage)
             self._looked = time.monotonic()
-        if self._count >= self.most or self._bytes >= self.most_bytes:
+        if self._over(self._sizes, self.most, self.most_bytes):
             text = "The studio has no room for more uploads: delete some of yours, or come later."
-            raise Refused(503, text, {"Retry-After": "600"})
+            raise Refused(503, text, {"Retry-After": "600"}, code="no-room")
+        if self._over(self._origins.mine(self._sizes), share(self.most), share(self.most_bytes)):
+            text = (
+                "Half of all uploads come from your address: delete some of yours, or come later."
+            )
+            raise Refused(429, text, {"Retry-After": "600"}, code="address-full")
 
-    def add(self, size: int) -> None:
+    def _over(self, ids: Collection[str], most: float, most_bytes: float) -> bool:
+        return len(ids) >= most or sum(self._sizes[id] for id in ids) >= most_bytes
+
+    def add(self, id: str, size: int) -> None:
         """One more is kept."""
-        self._count += 1
-        self._bytes += size
+        self._sizes[id] = size
+        self._origins.add(id)
+
+
+def _sizes(storage: Storage) -> dict[str, int]:
+    sizes: Counter[str] = Counter()
+    for found in storage.walk("uploads/"):
+        sizes[found.key.split("/")[2]] += found.size
+    return dict(sizes)
 
 
 async def accept(
@@ -115,9 +132,9 @@ async def _opened(desk: Desk, source: Path, kind: Kind) -> dict[str, Any]:
         try:
             return await run_in_threadpool(opened, box, task)
         except BadInput as error:  # films need an extra
-            raise Refused(415, str(error)) from error
+            raise Refused(415, str(error), code="films") from error
         except ImpastoError as error:
-            raise Refused(422, str(error)) from error
+            raise Refused(422, str(error), code="bad-picture") from error
 
 
 def _keep(storage: Storage, owner: str, upload: Upload, folder: Path, source: Path) -> Upload:
@@ -127,8 +144,8 @@ def _keep(storage: Storage, owner: str, upload: Upload, folder: Path, source: Pa
     try:
         _check_room(storage, owner)
         made = folder / "picture.png" if upload.kind == "picture" else source
-        storage.put(f"{base}{name}", made.read_bytes())
-        storage.put(f"{base}preview.webp", (folder / "preview.webp").read_bytes())
+        storage.put(f"{base}{name}", made)
+        storage.put(f"{base}preview.webp", folder / "preview.webp")
         storage.put(f"{base}about.json", upload.model_dump_json().encode())
     except BaseException:
         storage.delete_prefix(base)
@@ -140,7 +157,7 @@ def _check_room(storage: Storage, owner: str) -> None:
     own = sum(found.key.endswith("/about.json") for found in storage.list(f"uploads/{owner}/"))
     if own >= OWN:
         text = f"You have {own} uploads here, and that is the most: delete some, or wait a day."
-        raise Refused(429, text, {"Retry-After": "3600"})
+        raise Refused(429, text, {"Retry-After": "3600"}, code="uploads-full", facts={"count": own})
 
 
 def place(owner: str, id: str) -> str:
@@ -157,5 +174,5 @@ def find(storage: Storage, owner: str, id: str) -> Upload:
         about = storage.get(f"{place(owner, id)}about.json")
     except (Missing, BadInput) as error:
         text = "There is no such upload: it was deleted, has expired, or is another visitor's."
-        raise Refused(404, text) from error
+        raise Refused(404, text, code="upload-gone") from error
     return Upload.model_validate(json.loads(about))

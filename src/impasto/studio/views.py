@@ -13,7 +13,7 @@ DIED = "The machine that painted it went down too often."
 
 def state(row: Row) -> State:
     """What people call it."""
-    if row.status in WAITING:
+    if row.status == WAITING:
         return "queued"
     if row.status == RUNNING:
         return "running"
@@ -25,7 +25,7 @@ def state(row: Row) -> State:
 
 def finished(row: Row) -> float | None:
     """When it ended, in seconds since 1970."""
-    if row.status in WAITING or row.status == RUNNING:
+    if row.status == WAITING or row.status == RUNNING:
         return None
     found = row.attributes.get("finished")
     return time.time() - row.idle if found is None else float(found)

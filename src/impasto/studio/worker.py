@@ -1,7 +1,6 @@
 """A worker: takes jobs from the queue and has them painted; any number, on any machines."""
 
 import hashlib
-import json
 import logging
 import os
 import secrets
@@ -21,12 +20,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from impasto import methods
 from impasto.errors import BadInput, ImpastoError
+from impasto.storage import Missing, Storage, StorageDown
+from impasto.studio import cards
 from impasto.studio.box import Box
 from impasto.studio.database import APPLICATION, UNFINISHED, VERSION, WORKFLOW, Database
 from impasto.studio.execution import Execution, Workshop
 from impasto.studio.limits import Limits
 from impasto.studio.orders import Order
-from impasto.studio.storage import Missing, Storage, StorageDown
 
 EASEL = "impasto.studio.easel:serve"
 
@@ -132,7 +132,7 @@ class _Worker:
         self.workshop.database.requeue(self.workshop.executor)
         self._sweep()
         with suppress(Missing, StorageDown):  # of the same machine, before it was killed
-            self.speeds = json.loads(self.workshop.storage.get(self._card()))["speeds"]
+            self.speeds = cards.speeds(self.workshop.storage, self.workshop.executor)
         DBOS(
             config={
                 "name": APPLICATION,
@@ -177,10 +177,7 @@ class _Worker:
             "job": self.current.id if self.current else None,
             "speeds": self.speeds,
         }
-        self.workshop.storage.put(self._card(), json.dumps(about).encode())
-
-    def _card(self) -> str:
-        return f"workers/{self.workshop.executor}.json"
+        cards.write(self.workshop.storage, self.workshop.executor, about)
 
     def _leave(self) -> None:
         """Finish what can be finished soon, and give the rest back."""
@@ -193,7 +190,7 @@ class _Worker:
         self.workshop.easel.close()
         with _despite_trouble():
             self.workshop.database.requeue(self.workshop.executor)
-            self.workshop.storage.delete(self._card())
+            self.workshop.storage.delete(cards.key(self.workshop.executor))
         os._exit(0)  # a thread may wait for a picture that will not come
 
 

@@ -9,6 +9,8 @@ from fastapi import Depends, Header, Path, Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
+from impasto.storage import Storage
+from impasto.studio.cards import Speeds
 from impasto.studio.desk import Desk
 from impasto.studio.events import Hub
 from impasto.studio.jobs import Jobs
@@ -16,8 +18,7 @@ from impasto.studio.limits import Limits
 from impasto.studio.metrics import Metrics
 from impasto.studio.problems import Refused, described, invalid
 from impasto.studio.receiving import SILENCE, Intake
-from impasto.studio.shelf import Shelf, Speeds
-from impasto.studio.storage import Storage
+from impasto.studio.shelf import Shelf
 from impasto.studio.uploads import Stock
 
 BODY = 262_144
@@ -82,7 +83,11 @@ def body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
     async def read(request: Request) -> Model:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Refused(415, "Send the body as JSON, with Content-Type: application/json.")
+            raise Refused(
+                415,
+                "Send the body as JSON, with Content-Type: application/json.",
+                code="media-type",
+            )
         text = await _text(request)
         try:
             return model.model_validate_json(text, strict=True)

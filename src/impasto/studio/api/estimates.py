@@ -15,9 +15,6 @@ from impasto.studio.shelf import Goods
 
 router = APIRouter(tags=["estimates"])
 
-USUAL = 10.0
-"""Seconds that a job is thought to take of which nothing is known."""
-
 Side = Annotated[int | None, Field(ge=1, le=100_000)]
 
 
@@ -142,6 +139,5 @@ def _obstacle(
 
 
 def _queue(all: Services) -> Waiting:
-    waiting = all.jobs.waiting()
-    seconds = sum(row.attributes["order"].get("estimate") or USUAL for row in waiting)
-    return Waiting(waiting=len(waiting), seconds=round(seconds / max(1, all.speeds.workers()), 1))
+    waiting, seconds = all.jobs.waiting()
+    return Waiting(waiting=waiting, seconds=round(seconds / max(1, all.speeds.workers()), 1))

@@ -5,11 +5,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from impasto.studio import cards
 from impasto.studio.api import Serving, giving
 from impasto.studio.limits import Limits
-from impasto.studio.metrics import heartbeats
 from impasto.studio.problems import Refused
-from impasto.studio.shelf import ALIVE
 
 router = APIRouter(tags=["service"])
 limits_router = APIRouter(tags=["service"])
@@ -40,11 +39,10 @@ async def readyz(all: Serving) -> Readiness:
     """Yes, once the gallery is read, a worker lives, and database and storage answer."""
     try:
         await run_in_threadpool(all.jobs.check)
-        beats = await run_in_threadpool(heartbeats, all.storage)
+        workers = len(await run_in_threadpool(cards.alive, all.storage))
     except Exception as error:
         text = "The database or the storage does not answer."
         raise Refused(503, text, {"Retry-After": "5"}) from error
-    workers = sum(age < ALIVE for age in beats.values())
     if not workers or not all.shelf.ready:
         what = "no worker has given a sign of life" if not workers else "the gallery is being read"
         raise Refused(503, f"Not ready: {what}.", {"Retry-After": "2"})

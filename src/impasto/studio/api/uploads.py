@@ -67,7 +67,7 @@ async def _taken(request: Request, owner: str, all: Services) -> Upload:
         kind = await receive(request, source, all.limits, all.intake, count)
         await run_in_threadpool(all.stock.check, all.storage)
         found = await accept(all.desk, all.storage, owner, source, kind, hold)
-        all.stock.add(source.stat().st_size)
+        all.stock.add(found.id, source.stat().st_size)
         return found
 
 

@@ -26,6 +26,7 @@ export async function speak(language) {
   const answer = await fetch(`/static/locales/${language}.json`);
   words = await answer.json();
   document.documentElement.lang = language;
+  document.cookie = "lang=" + language;
   if (language !== preferred()) remember("language", language);
   translate(document);
   set({ language });
