@@ -29,7 +29,7 @@ QUOTED = "amd-epyc-2-cores-torch-2.13.0"
 MARK = re.compile(r"(<!-- figures: (\S+) -->\n*)(.*?)(\n*<!-- /figures -->)", re.DOTALL)
 NUMBER = re.compile(r"\d+\.\d+|\d+(?= (?:s|GB|%))")
 PAINTING = ("johnson", "dumoulin", "ghiasi", "adain", "wct")
-STEPS = {37: "25 + 12", 75: "50 + 25", 110: "80 + 30 (draft)", 300: "200 + 100 (normal)"}
+STEPS = {37: "25 + 12", 75: "50 + 25", 110: "80 + 30", 300: "200 + 100"}
 """Of ``suite/curve.py``, at 256 px and at 512 px."""
 
 

@@ -230,6 +230,25 @@ def widths(rows: Sequence[Row]) -> list[Table]:
     return [Table("After equal short trainings", ("network", "steps", *names), tuple(lines))]
 
 
+def ceilings(rows: Sequence[Row]) -> list[Table]:
+    """What the processor can do at most; how much of it every method does, and what the rest is."""
+    most = {row.way: row.figures for row in rows if row.way != "ours"}
+    header = ("at most", "GFLOP/s, bfloat16", "GFLOP/s, float32", "copying, GB/s")
+    units = (("bf16", "gflop_s"), ("fp32", "gflop_s"), ("copy", "gb_s"))
+    top = ("", *(number(most.get(way, {}).get(name)) for way, name in units))
+    lines = []
+    for row in by_method(pick(rows, way="ours")):
+        of, ceiling = row.figures, most.get("bf16", {}).get("gflop_s")
+        share = f"{100 * of['gflop_s'] / ceiling:.0f} %" if ceiling else NOTHING
+        rest = (f"{100 * of[name]:.0f} %" for name in ("products", "memory", "between"))
+        speed = (number(of[name]) for name in ("gflop", "seconds", "gflop_s"))
+        lines.append((called(row), *speed, share, *rest))
+    what = ("GFLOP", "s", "GFLOP/s", "of the most")
+    columns = ("method", *what, "time in products", "in memory", "between kernels")
+    title = "How near to it the methods come, eager torch"
+    return [Table("Ceilings", header, (top,)), Table(title, columns, tuple(lines))]
+
+
 FILMS = ("frames", "film", "steady", "folder")
 """The ways of ``suite/films.py``."""
 
@@ -261,6 +280,7 @@ TABLES: Mapping[str, Callable[[Sequence[Row]], list[Table]]] = {
     "quality": quality,
     "training": training,
     "curve": curve,
+    "ceilings": ceilings,
     "widths": widths,
     "films": films,
 }

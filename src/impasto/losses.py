@@ -6,7 +6,9 @@ which leaves each layer's share of the loss to chance.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
+import torch
 from torch import Tensor
 
 EPS = 1e-8
@@ -19,8 +21,11 @@ def content_error(features: Tensor, target: Tensor) -> Tensor:
 
     Gatys et al. 2016, eq. (1).
     """
-    difference = (features.float() - target.float()).square().flatten(1).sum(1)
-    return difference / target.float().square().flatten(1).sum(1).clamp_min(EPS)
+    if target.requires_grad:
+        distance = (features.float() - target.float()).square().flatten(1).sum(1)
+    else:
+        distance = _Distance.apply(features, target)  # type: ignore[no-untyped-call]
+    return distance / target.float().square().flatten(1).sum(1).clamp_min(EPS)
 
 
 def gram_error(gram: Tensor, target: Tensor) -> Tensor:
@@ -47,6 +52,46 @@ def total_variation(image: Tensor) -> Tensor:
 
     image: (B, 3, H, W)  ->  (B,)
     """
-    down = (image[:, :, 1:] - image[:, :, :-1]).square().flatten(1).sum(1)
-    right = (image[:, :, :, 1:] - image[:, :, :, :-1]).square().flatten(1).sum(1)
-    return (down + right) / image[0].numel()
+    steps: Tensor = _Steps.apply(image)  # type: ignore[no-untyped-call]
+    return steps / image[0].numel()
+
+
+class _Distance(torch.autograd.Function):
+    """Sum of squared differences in float32, with one copy where autograd makes three."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, target: Tensor) -> Tensor:
+        difference = features.float() - target.float()
+        ctx.save_for_backward(difference)
+        ctx.dtype = features.dtype
+        return difference.square().flatten(1).sum(1)  # (B,)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (difference,) = ctx.saved_tensors
+        return (difference * (2 * _each(gradients[0]))).to(ctx.dtype), None
+
+
+class _Steps(torch.autograd.Function):
+    """Sum of squared steps. Differs: autograd fills a picture with zeros for every slice."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor) -> Tensor:
+        down, right = image[:, :, 1:] - image[:, :, :-1], image[..., 1:] - image[..., :-1]
+        ctx.save_for_backward(image, down, right)
+        return down.square().flatten(1).sum(1) + right.square().flatten(1).sum(1)  # (B,)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        image, down, right = ctx.saved_tensors
+        slope = torch.zeros_like(image)
+        slope[:, :, 1:] += down
+        slope[:, :, :-1] -= down
+        slope[..., 1:] += right
+        slope[..., :-1] -= right
+        return slope.mul_(2 * _each(gradients[0]))  # (B, 3, H, W)
+
+
+def _each(values: Tensor) -> Tensor:
+    """(B,)  ->  (B, 1, 1, 1)"""
+    return values.reshape(-1, 1, 1, 1)

@@ -1,8 +1,10 @@
-"""The pyramid of an optimisation: from a small picture to the one asked for."""
+"""Settings of an optimisation, and its pyramid: from a small picture to the one asked for."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Literal
 
 from torch import Tensor
 
@@ -17,12 +19,45 @@ class Scales:
     """Long side of the first scale, pixels."""
     growth: float = 2.0
     """Each scale is about so many times the one before."""
-    steps: tuple[int, ...] = (200, 100, 60)
+    steps: tuple[int, ...] = (60, 100, 60)
     """Steps at the first, second, ... scale; later ones take the last number."""
+    single: int | None = 200
+    """Steps of a picture that has one scale; None: as many as the first of several."""
     again: float = 0.4
     """Share of its steps that the last scale takes of a picture that has been through it."""
     iterations: int | None = None
     """Steps in all, shared out in the same proportions; None: as ``steps`` says."""
+
+
+@dataclass(frozen=True)
+class Config(Scales):
+    """Settings of the optimisation; weights are of relative losses."""
+
+    lr: float = 0.02
+    gentle: float = 0.25
+    """Share of ``lr`` for a picture that has been through the last scale already."""
+    keep: float = 0.95
+    """Decay of the average of iterates."""
+    content: Mapping[str, float] = field(default_factory=lambda: {"relu3_1": 0.5, "relu4_1": 0.5})
+    style: Mapping[str, float] = field(
+        default_factory=lambda: {f"relu{block}_1": 10.0 for block in range(1, 6)}
+    )
+    variation: float = 1.0
+    detail: float = 0.5
+    """How much of the photo's own detail a larger scale starts with."""
+    init: str = "auto"
+    patch: int = 8
+    """So large, in pixels, is what ``auto`` takes of AdaIN's painting: colours, and no strokes."""
+    optimizer: Literal["adam", "lbfgs"] = "adam"
+
+
+QUALITIES = {
+    "draft": Config(steps=(30, 40, 20), single=80),
+    "normal": Config(),
+    "best": Config(steps=(300, 300, 200), single=500),
+}
+LONGER = {"draft": (80, 30, 20), "normal": (200, 100, 60), "best": (500, 300, 200)}
+"""Steps from where the painting's colours are still to be found: the photo, or noise."""
 
 
 def pyramid(long_side: int, config: Scales) -> list[tuple[int, int]]:
@@ -33,6 +68,8 @@ def pyramid(long_side: int, config: Scales) -> list[tuple[int, int]]:
     sizes = [round(long_side * ratio ** (i / max(1, count) - 1)) for i in range(count)]
     sizes.append(long_side)
     steps = [config.steps[min(i, len(config.steps) - 1)] for i in range(count + 1)]
+    if count == 0 and config.single is not None:
+        steps = [config.single]
     if config.iterations is not None:
         steps = _shared_out(config.iterations, steps)
     return list(zip(sizes, steps, strict=True))

@@ -46,6 +46,8 @@ def results(tmp_path: Path, row: Callable[..., Row]) -> Path:
     errors = {"style_error": 0.5, "content_error": 0.25}
     where = {"photo": "cat", "style": "udnie", "judge": "teachers"}
     series = {"seconds": (1, 2), "step": (25, 50), "style_error": (1, 0.5), "content_error": (0, 1)}
+    spent = {"gflop": 20, "seconds": 0.08, "gflop_s": 250, "products": 0.6}
+    spent |= {"memory": 0.3, "between": 0.1}
     made = {
         "speed": [
             row("speed", "johnson", {"seconds": 0.0444}, size=512),
@@ -76,6 +78,11 @@ def results(tmp_path: Path, row: Callable[..., Row]) -> Path:
                 "curve", "gatys", errors | {"seconds": 2}, way=way, setting="content", steps=50
             ).model_copy(update={"series": series, "photo": "cat", "style": "udnie", "size": 512})
             for way in ("ours", "plain")
+        ],
+        "ceilings": [
+            *(row("ceilings", "photo", {"gflop_s": 500}, way=way) for way in ("bf16", "fp32")),
+            row("ceilings", "photo", {"gb_s": 30}, way="copy"),
+            row("ceilings", "johnson", spent, size=512),
         ],
         "widths": [row("widths", "johnson", errors, setting="width 1, instance", steps=5)],
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import run
 from rows import Cell, Options
-from suite import curve, memory, speed, training
+from suite import ceilings, curve, memory, speed, training
 from suite.turns import timed
 
 QUICK = Options(quick=True)
@@ -34,12 +34,39 @@ def test_no_cell_comes_twice(quick: bool) -> None:
         *(cell for group in training.groups(Options(quick=quick)) for cell in group),
         *memory.cells(quick),
         *curve.cells(quick),
+        *ceilings.cells(quick),
     ]
     assert len(set(cells)) == len(cells)
 
 
 def test_quick_is_small() -> None:
-    assert all((cell.size or 0) <= 96 for cell in (*memory.cells(True), *curve.cells(True)))
+    cells = (*memory.cells(True), *curve.cells(True), *ceilings.cells(True))
+    assert all((cell.size or 0) <= 96 for cell in cells)
+
+
+def test_a_step_and_its_parts() -> None:
+    """All that a step of an optimisation takes is in one of three parts."""
+    *_, step = ceilings.cells(quick=True)
+    found = ceilings.measured(step)
+    assert step.method == "gatys"
+    assert found["products"] + found["memory"] + found["between"] == pytest.approx(1)
+    assert found["gflop_s"] == pytest.approx(found["gflop"] / found["seconds"])
+    assert 0.3 < found["gflop"] < 0.6  # 12 forth at 512 px, as many back, at 64 px
+
+
+@pytest.mark.parametrize(
+    ("kernel", "part"),
+    [
+        ("aten::mkldnn_convolution", "products"),
+        ("aten::convolution_backward", "products"),
+        ("aten::baddbmm_", "products"),
+        ("aten::copy_", "memory"),
+        ("aten::select", "between"),
+        ("Optimizer.step#Adam.step", "between"),
+    ],
+)
+def test_kernels_by_name(kernel: str, part: str) -> None:
+    assert ceilings.part(kernel) == part
 
 
 def test_a_way_that_fails_is_told_and_left_out(capfd: pytest.CaptureFixture[str]) -> None:

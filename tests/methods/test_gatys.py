@@ -8,6 +8,7 @@ from typing import Literal
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -16,6 +17,7 @@ from impasto.codes import Code, Region, at, blend
 from impasto.errors import MissingWeights
 from impasto.losses import style_error
 from impasto.methods.gatys import (
+    LONGER,
     QUALITIES,
     Config,
     Gatys,
@@ -201,7 +203,7 @@ def test_a_soft_mask_knows_of_the_photo_that_shines_through(
     code = gatys.encode(style)
     half = gatys.stylize(photo, [Region(code, torch.full((1, 1, 4, 4), 0.5))], 0.9)
     pasted = photo.lerp(gatys.stylize(photo, code, 0.9), 0.5)
-    assert error(encoder, half, style) < 0.8 * error(encoder, pasted, style)
+    assert error(encoder, half, style) < 0.9 * error(encoder, pasted, style)
     assert (half - photo).min() >= -0.5 * photo.max()  # no pixel loses more than its half
 
 
@@ -247,11 +249,24 @@ def test_another_method_paints_the_start(
 ) -> None:
     """On the smallest canvas, once; the first step is a step away from that."""
     plain, steps = Plain(), list[Step]()
-    gatys = Gatys(encoder, machine, QUICK, plain)
+    gatys = Gatys(encoder, machine, replace(QUICK, init="adain"), plain)
     gatys.stylize(photo, gatys.encode(style), 0.5, steps.append)
     ((content, _, _),) = plain.asked
     assert content.shape == (1, 3, 16, 13)
     torch.testing.assert_close(steps[0].image, torch.full_like(content, 0.7), atol=0.03, rtol=0)
+
+
+def test_by_itself_it_starts_from_the_photo_in_their_colours(
+    encoder: Encoder, machine: Runtime, photo: Tensor, style: Style
+) -> None:
+    """Large patches are as the other method has them, and within them the photo's detail."""
+    gatys, steps = Gatys(encoder, machine, replace(QUICK, smallest=48), Plain()), list[Step]()
+    gatys.stylize(0.3 + 0.2 * photo, gatys.encode(style), 0.5, steps.append)
+    begun = steps[0].image
+    torch.testing.assert_close(begun.mean((2, 3)), torch.full((1, 3), 0.7), atol=0.03, rtol=0)
+    detail = (0.2 * photo - F.avg_pool2d(0.2 * photo, 9, 1, 4, count_include_pad=False)).flatten()
+    kept = (begun - F.avg_pool2d(begun, 9, 1, 4, count_include_pad=False)).flatten()
+    assert torch.corrcoef(torch.stack([detail, kept]))[0, 1] > 0.8
 
 
 @pytest.mark.parametrize(("strength", "expected"), [(0.2, 0.4), (0.5, 1.0), (0.8, 1.0)])
@@ -463,11 +478,18 @@ def test_what_is_done_costs_nothing(gatys: Gatys) -> None:
 
 
 def test_pyramid_by_hand() -> None:
-    config = Config(smallest=128, growth=2.0, steps=(200, 150, 100), iterations=None)
+    config = Config(smallest=128, growth=2.0, steps=(200, 150, 100), single=None)
     assert pyramid(512, config) == [(128, 200), (256, 150), (512, 100)]
     assert pyramid(1024, config) == [(128, 200), (256, 150), (512, 100), (1024, 100)]
     assert pyramid(128, config) == [(128, 200)]
     assert pyramid(7, config) == [(7, 200)]
+
+
+def test_a_picture_of_one_scale_has_steps_of_its_own() -> None:
+    config = Config(smallest=128, growth=2.0, steps=(20, 30), single=80)
+    assert pyramid(100, config) == [(100, 80)]
+    assert pyramid(256, config) == [(128, 20), (256, 30)]
+    assert pyramid(100, replace(config, iterations=7)) == [(100, 7)]
 
 
 @given(
@@ -596,7 +618,19 @@ def test_a_recipe_sets_the_method(encoder: Encoder, machine: Runtime) -> None:
     recipe = Recipe(quality="best", init="noise", optimizer="lbfgs", iterations=77)
     config = Gatys.create(encoder, machine, recipe).config
     assert (config.init, config.optimizer, config.iterations) == ("noise", "lbfgs", 77)
-    assert config.steps == QUALITIES["best"].steps
+    assert config.steps == LONGER["best"]
+
+
+@pytest.mark.parametrize("quality", ["draft", "normal", "best"])
+def test_what_knows_the_colours_already_takes_fewer_steps(
+    encoder: Encoder, machine: Runtime, decoders: None, quality: str
+) -> None:
+    steps = {}
+    for init in ("auto", "content"):
+        recipe = Recipe.model_validate({"quality": quality, "init": init, "encoder": "tiny"})
+        steps[init] = Gatys.create(encoder, machine, recipe).config.steps
+    assert steps == {"auto": QUALITIES[quality].steps, "content": LONGER[quality]}
+    assert sum(steps["auto"]) < sum(steps["content"])
 
 
 def test_quality_is_a_matter_of_steps() -> None:

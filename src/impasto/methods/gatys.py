@@ -5,16 +5,16 @@ Equations: content loss (1) -> losses.content_error; Gram matrix (3) -> moments.
 (4), (5) -> losses.gram_error; total (7) -> Gatys._loss.
 
 Differs: a pyramid of scales, each with the style's moments at its own scale, instead of one; it
-starts from what AdaIN paints, where there is a decoder for the encoder, not from noise; losses
-relative to their targets; Adam and the average of its iterates instead of L-BFGS (which can be
-chosen); content at relu3_1 and relu4_1 instead of relu4_2; total variation; bfloat16.
+starts from the photo in the colours that AdaIN paints, where there is a decoder for the encoder,
+not from noise; losses relative to their targets; Adam and the average of its iterates instead of
+L-BFGS (which can be chosen); content at relu3_1 and relu4_1 instead of relu4_2; total variation;
+bfloat16.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from impasto.moments import gram, moments
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import STARTS, Recipe
 from impasto.runtime import Runtime
-from impasto.scales import Scales, ahead, enlarged, whole_passes
+from impasto.scales import LONGER, QUALITIES, Config, ahead, enlarged, whole_passes
 from impasto.style import SIZES, Style
 from impasto.stylizer import Can, Cost, Image, OnStep, Step, Stylizer
 from impasto.tiling import encode
@@ -41,31 +41,11 @@ from impasto.tiling.walk import Walk
 HELD = 150.0
 """Bytes per pixel that are held whole: some ten pictures, and the photo's features."""
 
-
-@dataclass(frozen=True)
-class Config(Scales):
-    """Settings of the optimisation; weights are of relative losses."""
-
-    lr: float = 0.02
-    gentle: float = 0.25
-    """Share of ``lr`` for a picture that has been through the last scale already."""
-    keep: float = 0.95
-    """Decay of the average of iterates."""
-    content: Mapping[str, float] = field(default_factory=lambda: {"relu3_1": 0.5, "relu4_1": 0.5})
-    style: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(TAPS, 10.0))
-    variation: float = 1.0
-    detail: float = 0.5
-    """How much of the photo's own detail a larger scale starts with."""
-    init: str = "auto"
-    optimizer: Literal["adam", "lbfgs"] = "adam"
+BETAS = 0.9, 0.97
+"""Of Adam: how much of the past its direction and its steps remember."""
 
 
 TEXTURE_STEPS = (200, 150, 100)
-QUALITIES = {
-    "draft": Config(steps=(80, 30, 20)),
-    "normal": Config(),
-    "best": Config(steps=(500, 300, 200)),
-}
 
 
 class Gatys(Stylizer):
@@ -90,7 +70,7 @@ class Gatys(Stylizer):
         super().__init__()
         self.start, self.begun, self.trust = start, begun, trust
         self.runtime = runtime
-        self.config = config or Config()
+        self.config = config or (Config() if start else Config(steps=LONGER["normal"]))
         self.encoder = runtime.place(encoder).requires_grad_(False).eval()
 
     @classmethod
@@ -101,6 +81,8 @@ class Gatys(Stylizer):
         if name in methods.names():
             with suppress(MissingWeights) if recipe.init == "auto" else nullcontext():
                 start = methods.get(name).create(encoder, machine, recipe)
+        if start is None and recipe.begun is None:
+            config = replace(config, steps=LONGER[recipe.quality])
         return cls(encoder, machine, replace(config, iterations=recipe.iterations), start)
 
     def continued(self, image: Image, trust: Tensor | None = None) -> "Gatys":
@@ -210,7 +192,12 @@ class Gatys(Stylizer):
         if self.start is None:
             return photo
         own = [Region(inner(region.code, "start"), region.mask) for region in regions]
-        return self.start.stylize(photo, own, min(1.0, 2 * strength))
+        painted = self.start.stylize(photo, own, min(1.0, 2 * strength))
+        if self.config.init != "auto":
+            return painted
+        height, width = photo.shape[-2:]
+        small = fit(width, height, max(1, max(height, width) // self.config.patch))
+        return enlarged(resize(painted, small), resize(photo, small), photo, 1.0)
 
     @torch.no_grad()
     def _targets(
@@ -229,7 +216,7 @@ class Gatys(Stylizer):
         """Weighted sum of all errors, and the errors by name.  Gatys et al. 2016, eq. (7)."""
         image = targets.composed(image)
         with self.runtime.autocast():
-            features = self.encoder(image, {*TAPS, *self.config.content})
+            features = self.encoder(image, {*TAPS, *self.config.content}, frozen=True)
         errors = {f"style/{tap}": image.new_zeros(len(image)) for tap in TAPS}
         loss = self.config.variation * total_variation(image)
         for look in targets.looks:
@@ -257,7 +244,7 @@ class Gatys(Stylizer):
         if lbfgs:
             optimiser = torch.optim.LBFGS([image], lr=1.0, max_iter=1, history_size=20)
         else:
-            optimiser = torch.optim.Adam([image], lr=lr, betas=(0.9, 0.99))
+            optimiser = torch.optim.Adam([image], lr=lr, betas=BETAS, fused=True)
         losses: dict[str, Tensor] = {}
         weights = self.config.style, self.config.content, self.config.variation
         objective = Objective(self.encoder, self.runtime, targets, *weights)
@@ -291,7 +278,7 @@ def odds(strength: float) -> float:
 
 def texture(encoder: Encoder, machine: Runtime, style: Style, size: int) -> Image:
     """A square picture that has the style's Gram matrices and nothing else.  ->  (1, 3, S, S)"""
-    config = Config(init="noise", content={}, smallest=64, steps=TEXTURE_STEPS)
+    config = Config(init="noise", content={}, smallest=64, steps=TEXTURE_STEPS, single=None)
     gatys = Gatys(encoder, machine, config)
     return gatys.stylize(torch.full((1, 3, size, size), 0.5), gatys.encode(style))
 

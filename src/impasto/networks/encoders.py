@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from impasto import weights
 from impasto.errors import DamagedWeights, unknown
-from impasto.networks.padding import pad
+from impasto.networks.frozen import Layers, freeze
+from impasto.networks.frozen import features as through
+from impasto.networks.padding import pad, recorded
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """The five layers that describe a style, from fine to coarse."""
@@ -60,6 +62,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.name = name
         self.shape = shape
+        self._frozen: tuple[object, Layers] = None, ()
         self.conv0 = nn.Conv2d(3, 3, 1)
         self.conv0.requires_grad_(False)
         with torch.no_grad():
@@ -90,16 +93,21 @@ class Encoder(nn.Module):
             total += share * channels * (3 * width + (3 if f"relu{name}" in TAPS else 0))
         return total
 
-    def forward(self, image: Tensor, taps: Iterable[str] = TAPS) -> dict[str, Tensor]:
+    def forward(
+        self, image: Tensor, taps: Iterable[str] = TAPS, frozen: bool = False
+    ) -> dict[str, Tensor]:
         """The features at ``taps``, in order of depth; layers beyond the last tap are not run.
 
         image: (B, 3, H, W), RGB in [0, 1]  ->  {tap: (B, C, ceil(H / 2^(block-1)), ...)}
+        frozen: whether a gradient is wanted by the picture alone, which has a faster way
 
         Raises UnknownName for a tap the encoder does not have.
         """
         wanted = set(taps)
         for tap in wanted.difference(self.layers):
             raise unknown("layer", tap, self.layers)
+        if frozen and wanted and self._has_faster_way(image):
+            return through(image, self._layers(_precision(image)), wanted)
         features: dict[str, Tensor] = {}
         x = self.conv0(image)
         for name, conv in self.convs.items():
@@ -112,11 +120,31 @@ class Encoder(nn.Module):
                 features[f"relu{name}"] = x
         return features
 
+    def _has_faster_way(self, image: Tensor) -> bool:
+        """On processors; what two pixels are left of in the end can be padded everywhere."""
+        smallest = 2 ** (len(self.shape.convs) - 1)
+        return image.device.type == "cpu" and min(image.shape[-2:]) > smallest and not recorded()
+
+    def _layers(self, dtype: torch.dtype) -> Layers:
+        """The layers as the faster way takes them, until the weights change."""
+        tensors = (dtype, *((t.data_ptr(), t._version) for t in self.parameters()))
+        if self._frozen[0] != tensors:
+            convs = {name: _conv(self, name) for name in self.convs}
+            self._frozen = tensors, freeze(convs, self.conv0, dtype)
+        return self._frozen[1]
+
 
 def _conv(encoder: Encoder, layer: str) -> nn.Conv2d:
     conv = encoder.convs[layer.removeprefix("relu")]
     assert isinstance(conv, nn.Conv2d)
     return conv
+
+
+def _precision(image: Tensor) -> torch.dtype:
+    """In which convolutions are computed."""
+    if torch.is_autocast_enabled(image.device.type):
+        return torch.get_autocast_dtype(image.device.type)
+    return image.dtype
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:

@@ -83,7 +83,7 @@ class Objective:
     def features(self, image: Tensor, tile: Tile) -> dict[str, Tensor]:
         """Features of a tile's core by tap.  image: (1, 3, h, w), what is seen of it"""
         with self.runtime.autocast():
-            return cores(self.encoder, self.encoder(image, self.taps), tile)
+            return cores(self.encoder, self.encoder(image, self.taps, frozen=True), tile)
 
     def energy(self, tap: str) -> float:
         """The energy of the photo's features.  ->  sum of squares"""
