@@ -14,7 +14,7 @@ from impasto.losses import gram_error
 from impasto.media.image import write
 from impasto.networks.painters import ManyStyles
 from impasto.runtime import Runtime
-from impasto.training import distributed
+from impasto.training import distributed, dumoulin
 from impasto.training.dumoulin import DumoulinRecipe, DumoulinTask, card, drawn
 from impasto.training.loop import Progress, train
 from impasto.training.perceptual import rebuilt, stacked
@@ -32,7 +32,7 @@ SETTINGS = {
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
-NAMES = {"variation", "content/relu3_1", "content/relu4_1", "identity"} | {
+NAMES = {"variation", "content/relu3_1", "content/relu4_1", "identity", "consistency"} | {
     f"style/{tap}" for tap in TAPS
 }
 
@@ -139,7 +139,7 @@ def test_a_style_that_was_not_painted_does_not_learn(pictures: Path, machine: Ru
 
 def test_the_identity_wants_the_photos_own_style(pictures: Path, machine: Runtime) -> None:
     """A photo given back is right for the identity, and wrong by its style for the others."""
-    task = task_of(pictures, machine)
+    task = task_of(pictures, machine, consistency=0)
     task.module = oracle = Oracle()  # type: ignore[assignment]
     losses = task.losses(0)
     assert losses["identity"] == losses["content/relu3_1"] == losses["content/relu4_1"] == 0
@@ -152,7 +152,7 @@ def test_the_identity_wants_the_photos_own_style(pictures: Path, machine: Runtim
             else float(gram_error(own[tap][i : i + 1], wanted[tap][label : label + 1]))
             for i, label in enumerate(oracle.labels)
         ]
-        assert losses[f"style/{tap}"].item() == pytest.approx(10 * sum(expected) / 3, rel=1e-3)
+        assert losses[f"style/{tap}"].item() == pytest.approx(12 * sum(expected) / 3, rel=1e-3)
 
 
 def test_the_wanted_grams_stay_as_they_are(pictures: Path, machine: Runtime) -> None:
@@ -165,12 +165,35 @@ def test_the_wanted_grams_stay_as_they_are(pictures: Path, machine: Runtime) -> 
 
 
 def test_only_the_identity_has_to_give_the_photo_back(pictures: Path, machine: Runtime) -> None:
-    task = task_of(pictures, machine, identity=3.0)
+    task = task_of(pictures, machine, identity=3.0, consistency=0)
     task.module = oracle = Oracle(white=True)  # type: ignore[assignment]
     identity = task.losses(0)["identity"]
     errors = rebuilt(torch.ones_like(oracle.photos), oracle.photos)
     expected = 3 * errors[oracle.labels.index(2)] / 3
     torch.testing.assert_close(identity, expected)
+
+
+def test_consistency_is_added_and_changes_nothing_else(pictures: Path, machine: Runtime) -> None:
+    """Without it the losses are the very same numbers."""
+    losses = []
+    for weight in (0, 0.5):
+        torch.manual_seed(0)
+        losses.append(task_of(pictures, machine, consistency=weight).losses(0))
+    assert losses[1].keys() - losses[0].keys() == {"consistency"}
+    assert all(losses[0][name] == losses[1][name] for name in losses[0])
+
+
+def test_a_photo_that_comes_back_may_bring_its_grain(
+    pictures: Path, machine: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Consistency is asked of styles only."""
+    found = []
+    for label in (0, 2):
+        task = task_of(pictures, machine)
+        task.module = Oracle()  # type: ignore[assignment]
+        monkeypatch.setattr(dumoulin, "drawn", lambda _, n, s=label: torch.full((n,), s))
+        found.append(float(task.losses(0)["consistency"]))
+    assert found[0] > 0 and found[1] == 0
 
 
 def test_losses_are_a_function_of_the_step(pictures: Path, machine: Runtime) -> None:

@@ -27,7 +27,7 @@ SETTINGS = {
     "schedule": {"steps": 4, "lr": 1e-2, "warmup": 2, "log_every": 1, "sheet_minutes": 0},
 }
 
-NAMES = {"variation", "content/relu3_1", "content/relu4_1", "identity"} | {
+NAMES = {"variation", "content/relu3_1", "content/relu4_1", "identity", "consistency"} | {
     f"style/{tap}" for tap in TAPS
 }
 
@@ -60,8 +60,14 @@ class Oracle(nn.Module):
         super().__init__()
         self.light = torch.tensor(light).float().reshape(-1, 1, 1, 1)
 
-    def forward(self, image: Tensor, looks: TapMoments | Tensor) -> Tensor:
+    def predictor(self, looks: TapMoments | Tensor) -> Tensor:
         self.looks = looks
+        return torch.empty(0)
+
+    def head(self, embedding: Tensor) -> Tensor:
+        return embedding
+
+    def network(self, image: Tensor, rows: Tensor) -> Tensor:
         return self.light.expand_as(image)
 
 
@@ -103,6 +109,31 @@ def test_only_the_first_photo_has_to_come_back(night: Path, machine: Runtime) ->
     assert task.losses(0)["identity"].item() == pytest.approx(6 / PIXEL_VARIANCE / 3)
     task.module = Oracle(0, 1, 0)  # type: ignore[assignment]
     assert task.losses(0)["identity"] == 0
+
+
+def test_consistency_is_added_and_changes_nothing_else(pictures: Path, machine: Runtime) -> None:
+    """Without it the losses are the very same numbers."""
+    losses = []
+    for weight in (0, 0.5):
+        torch.manual_seed(0)
+        losses.append(task_of(pictures, machine, consistency=weight).losses(0))
+    assert losses[1].keys() - losses[0].keys() == {"consistency"}
+    assert all(losses[0][name] == losses[1][name] for name in losses[0])
+
+
+def test_a_photo_that_comes_back_may_bring_its_grain(pictures: Path, machine: Runtime) -> None:
+    """Consistency is asked of the others: here only the first paints anything but grey."""
+
+    class First(Oracle):
+        def network(self, image: Tensor, rows: Tensor) -> Tensor:
+            return 0.5 + self.light * (image - 0.5)
+
+    found = []
+    for light in ((1, 0, 0), (0, 1, 0)):
+        task = task_of(pictures, machine)
+        task.module = First(*light)  # type: ignore[assignment]
+        found.append(float(task.losses(0)["consistency"]))
+    assert found[0] < 1e-5 < found[1]
 
 
 def test_losses_are_a_function_of_the_step(pictures: Path, machine: Runtime) -> None:

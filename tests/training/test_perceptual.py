@@ -171,6 +171,17 @@ def test_the_judge_changes_with_the_stage(compact: Path, teacher: Path, machine:
     assert critics.last is critics.at(99) is critics.of["teacher"]
 
 
+def test_a_stage_may_go_without_consistency() -> None:
+    stages = [
+        {"until": 2, "size": 32, "consistency": 0},
+        {"until": 3, "size": 32, "consistency": 2},
+        {"until": 9, "size": 32},
+    ]
+    plan = recipe(stages=stages, consistency=0.25)
+    assert [plan.consistent(number) for number in (0, 1, 2, 3, 9)] == [0, 0, 2, 0.25, 0.25]
+    assert recipe().consistent(0) > 0
+
+
 def test_the_teacher_is_exact_as_far_as_it_goes(
     compact: Path, teacher: Path, painting: Tensor
 ) -> None:
@@ -221,6 +232,8 @@ def test_a_judge_that_is_not_there(compact: Path) -> None:
         ({"style": {"relu1_1": -1.0}}, "style"),
         ({"style": {}}, "style"),
         ({"variation": -1}, "variation"),
+        ({"consistency": -1}, "consistency"),
+        ({"consistensy": 1}, "Did you mean 'consistency'"),
         ({"width": 0}, "width"),
         ({"norm": "instanse"}, "Did you mean 'instance'"),
         ({"schedule": {"steps": 6, "lr": 1e-2, "warm_up": 3}}, "Did you mean 'warmup'"),

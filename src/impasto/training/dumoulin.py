@@ -19,6 +19,7 @@ from impasto.networks.painters import GALLERY, ManyStyles
 from impasto.runtime import Runtime
 from impasto.training import distributed, judge
 from impasto.training.batches import Batches
+from impasto.training.consistency import inconsistency
 from impasto.training.data import shown, training_files
 from impasto.training.job import Job, Trained, written
 from impasto.training.loop import Stateless, train
@@ -70,7 +71,7 @@ class DumoulinTask(Stateless):
         return self.batches.unreadable
 
     def losses(self, number: int) -> dict[str, Tensor]:
-        """Content, style and the identity, averaged over the batch."""
+        """Content, style, consistency and the identity, averaged over the batch."""
         recipe, count = self.recipe, len(self.recipe.styles)
         photos = self.batches.at(number)
         everyones = drawn(count + 1, len(photos) * distributed.world())
@@ -84,6 +85,9 @@ class DumoulinTask(Stateless):
                 wanted[tap][same] = own
             painted = self.module(photos, labels)
             errors = critic.errors(painted, photos, wanted)
+            if weight := recipe.consistent(number):  # a photo that comes back brings its grain
+                unsteady = inconsistency(partial(self.module, labels=labels), photos, painted)
+                errors["consistency"] = weight * ~same * unsteady
         errors["identity"] = recipe.identity * same * rebuilt(painted, photos)
         return means(errors)
 

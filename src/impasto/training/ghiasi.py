@@ -29,6 +29,7 @@ from impasto.style import looks
 from impasto.training import judge
 from impasto.training.adain import recolored
 from impasto.training.batches import Batches
+from impasto.training.consistency import inconsistency
 from impasto.training.data import Crops, shown, training_files
 from impasto.training.job import Job, Trained, written
 from impasto.training.loop import Stateless, train
@@ -120,15 +121,19 @@ class GhiasiTask(Stateless):
         return self.batches.unreadable | self.styles.unreadable
 
     def losses(self, number: int) -> dict[str, Tensor]:
-        """Content, style, and the identity of the first picture of the batch."""
+        """Content, style, consistency, and the identity of the first picture of the batch."""
         photos = self.batches.at(number)
         paintings = recolored(self.styles.at(number))
         critic = self.critics.at(number)
         with self.runtime.autocast():
             wanted = stacked([critic.grams(x) for x in (photos[:1], paintings)])
-            results = self.module(photos, self.seen(photos[:1], paintings))
+            rows = self.module.head(self.module.predictor(self.seen(photos[:1], paintings)))
+            paint = partial(self.module.network, rows=rows)
+            results = paint(photos)
             errors = critic.errors(results, photos, wanted)
-        same = torch.arange(len(photos), device=photos.device) == 0
+            same = torch.arange(len(photos), device=photos.device) == 0
+            if weight := self.recipe.consistent(number):  # a photo that comes back has its grain
+                errors["consistency"] = weight * ~same * inconsistency(paint, photos, results)
         errors["identity"] = self.recipe.identity * same * rebuilt(results, photos)
         return means(errors)
 

@@ -19,6 +19,7 @@ from impasto.networks.painters import GALLERY, ManyStyles, load, many_styles
 from impasto.networks.transformer import Transformer
 from impasto.runtime import Runtime
 from impasto.training.batches import Batches
+from impasto.training.consistency import inconsistency
 from impasto.training.data import shown, training_files
 from impasto.training.job import Job, Trained, written
 from impasto.training.loop import Schedule, Stateless, train
@@ -89,13 +90,16 @@ class OneStyleTask(Stateless):
         return self.batches.unreadable
 
     def losses(self, number: int) -> dict[str, Tensor]:
-        """Content and style, averaged over the batch."""
+        """Content, style and consistency, averaged over the batch."""
         photos = self.batches.at(number)
         wanted = self.wanted[self.recipe.judge(number)]
         every = {tap: g.expand(len(photos), -1, -1) for tap, g in wanted.items()}
         with self.runtime.autocast():
             painted = self.module(photos)
-            return means(self.critics.at(number).errors(painted, photos, every))
+            errors = self.critics.at(number).errors(painted, photos, every)
+            if weight := self.recipe.consistent(number):
+                errors["consistency"] = weight * inconsistency(self.module, photos, painted)
+        return means(errors)
 
     @torch.no_grad()
     def samples(self, module: nn.Module) -> Tensor:

@@ -29,7 +29,6 @@ Grams = Mapping[str, Tensor]
 
 JudgeName = Literal["auto", "teacher", "slim", "compact", "vgg16", "vgg19"]
 
-
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -40,6 +39,8 @@ class PerceptualStage(Stage):
     judge: JudgeName = "auto"
     """teacher: exact VGG-19 to relu3_1 and the slim one beyond; slim: that alone, in a third of the
     time; or an encoder. auto: the teacher where there is one, else vgg19, else compact."""
+    consistency: Weight | None = None
+    """In place of the recipe's."""
 
 
 class PerceptualRecipe(StagedRecipe):
@@ -51,12 +52,20 @@ class PerceptualRecipe(StagedRecipe):
     """Channels of the network over the paper's."""
     norm: Norm = "instance"
     content: Mapping[str, Weight] = Field(default={"relu3_1": 1.0, "relu4_1": 1.0}, min_length=1)
-    style: Mapping[str, Weight] = Field(default=dict.fromkeys(TAPS, 10.0), min_length=1)
+    style: Mapping[str, Weight] = Field(default=dict.fromkeys(TAPS, 12.0), min_length=1)
     variation: float = Field(10.0, ge=0)
+    consistency: Weight = 0.5
+    """Weight of the error of a moved photo's painting beside the moved painting: films that flicker
+    less, and one more pass of the network in each step. 0 does without."""
 
     def judge(self, number: int) -> JudgeName:
         """Who looks at the pictures of batch ``number``."""
         return current(self.stages, number, self.schedule).judge
+
+    def consistent(self, number: int) -> float:
+        """The weight of ``consistency`` in batch ``number``."""
+        own = current(self.stages, number, self.schedule).consistency
+        return self.consistency if own is None else own
 
 
 class Critic(nn.Module):
