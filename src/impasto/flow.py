@@ -11,6 +11,7 @@ Pictures here are arrays (H, W, 3), float32, sRGB in [0, 1]; a flow is (H, W, 2)
 where each pixel of the new picture was in the old one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,32 +193,48 @@ def held(painted: Map, last: Map, found: Motion, stable: float) -> Map:
 def contrasted(blend: Map, painted: Map) -> Map:
     """The blend with the local contrast of the painting, of which averaging took some.
 
-    In lightness: the eye sees no finer colour, and films keep none.
+    Octave by octave, on a pyramid (Burt & Adelson 1983); how much is seen in lightness.
 
     (H, W, 3), (H, W, 3)  ->  (H, W, 3), [0, 1]
     """
     import cv2
 
     light, wanted = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (blend, painted))
-    gained = _strengthened(np.asarray(light), np.asarray(wanted), OCTAVES) - light
-    result: Map = np.asarray(np.clip(blend + gained[..., None], 0, 1))
+    gains = _gains(_map(light), _map(wanted), OCTAVES)
+    result: Map = _strengthened(blend, gains).clip(0, 1)
     return result
 
 
-def _strengthened(blend: Map, painted: Map, octaves: int) -> Map:
-    """Octave by octave, on a pyramid (Burt & Adelson 1983).  (H, W), (H, W)  ->  (H, W)"""
+def _gains(blend: Map, painted: Map, octaves: int) -> list[Map]:
+    """How much each octave of the blend lacks, fine ones first.  (H, W), (H, W)  ->  (h, w) each"""
     import cv2
 
     height, width = blend.shape
     if octaves == 0 or min(height, width) < SMALLEST:
-        return blend
-    small, wanted = cv2.pyrDown(blend), cv2.pyrDown(painted)
-    fine = blend - cv2.pyrUp(small, dstsize=(width, height))
-    own = _energy(painted - cv2.pyrUp(wanted, dstsize=(width, height)))
-    gain = np.sqrt((own + FLAT) / (_energy(fine) + FLAT)).clip(1, MOST)
-    coarse = _strengthened(np.asarray(small), np.asarray(wanted), octaves - 1)
-    result: Map = cv2.pyrUp(coarse, dstsize=(width, height)) + gain * fine
-    return result
+        return []
+    small, wanted = _map(cv2.pyrDown(blend)), _map(cv2.pyrDown(painted))
+    there = _energy(blend - _map(cv2.pyrUp(small, dstsize=(width, height))))
+    own = _energy(painted - _map(cv2.pyrUp(wanted, dstsize=(width, height))))
+    gain: Map = np.sqrt((own + FLAT) / (there + FLAT)).clip(1, MOST)
+    return [gain, *_gains(small, wanted, octaves - 1)]
+
+
+def _strengthened(picture: Map, gains: Sequence[Map]) -> Map:
+    """The picture with each octave times its gain.  (H, W, 3)  ->  the same"""
+    import cv2
+
+    if not gains:
+        return picture
+    height, width = picture.shape[:2]
+    small = _map(cv2.pyrDown(picture))
+    fine = picture - _map(cv2.pyrUp(small, dstsize=(width, height)))
+    coarse = _map(cv2.pyrUp(_strengthened(small, gains[1:]), dstsize=(width, height)))
+    return coarse + gains[0][..., None] * fine
+
+
+def _map(array: Any) -> Map:
+    """What OpenCV gives, whose types say less than we know."""
+    return np.asarray(array, np.float32)
 
 
 def _energy(fine: Map) -> Map:
