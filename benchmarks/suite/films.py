@@ -4,7 +4,7 @@ A film of 1280 x 720 pixels, made of a sample photo that the camera pans over. W
 paints its frames, which are in memory already; ``film`` is the whole command without steadying,
 ``steady`` with what is the default; ``folder`` is ``impasto batch`` on the frames as JPEG files.
 What has to get ready on the way (engines compile after some frames) is not counted: the clock
-starts after WARM frames.
+starts after 24 frames.
 """
 
 import json

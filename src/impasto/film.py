@@ -31,7 +31,7 @@ from impasto.shots import (
 )
 
 STABLE = 0.3
-"""44 % of the warping error gone, at 7 % more style_error (docs/films.md)."""
+"""44 % of the warping error gone, at 8 % more style_error (docs/films.md)."""
 
 DEPTH = 4
 """Frames that may wait between two stages."""
