@@ -106,7 +106,7 @@ def test_gatys_has_the_same_loss(
     encoder: Encoder, image: Tensor, painting: Tensor, machine: Runtime, loss: plain.Loss
 ) -> None:
     """What ours reports at its first step, weighted as it says, is the plain loss of the photo."""
-    config = Config(init="content", steps=(1,))
+    config = Config(init="content", steps=(1,), single=None)
     ours, reported = Gatys(encoder, machine, config), {}
     code = ours.encode(Style.of(painting, encoder))
     ours.stylize(image, code, 0.5, lambda step: reported.update(step.losses))
