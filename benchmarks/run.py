@@ -6,6 +6,7 @@
     python benchmarks/run.py training    a step of training, beside the plain way
     python benchmarks/run.py curve       optimisation: error against time, from different starts
     python benchmarks/run.py films       films and folders of frames
+    python benchmarks/run.py steadiness  how much of a film's flicker is left, at what cost
     python benchmarks/run.py ceilings    how near every method comes to what the processor can do
     python benchmarks/run.py widths      what width and normalisation a network needs (trains)
     python benchmarks/run.py all
@@ -25,7 +26,10 @@ from rich.console import Console
 from rows import RESULTS, Options, Results, keep_machine, this_machine
 from tables import TABLES, rich_table
 
-BENCHMARKS = ("speed", "memory", "quality", "training", "curve", "films", "ceilings", "widths")
+BENCHMARKS = (
+    *("speed", "memory", "quality", "training", "curve"),
+    *("films", "steadiness", "ceilings", "widths"),
+)
 NEED_DATA = ("widths",)
 
 

@@ -1,6 +1,6 @@
 """Tables of the rows of a benchmark, the same on a terminal, on the page and behind the figures."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
@@ -45,9 +45,9 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{short:.0f}" if abs(short) >= 10 ** (digits - 1) else f"{short:.{digits}g}"
 
 
-def ratio(plain: float | None, ours: float | None) -> str:
+def ratio(plain: float | None, ours: float | None, digits: int = 1) -> str:
     """How many times as fast, or as little."""
-    return NOTHING if plain is None or not ours else f"{plain / ours:.1f} x"
+    return NOTHING if plain is None or not ours else f"{plain / ours:.{digits}f} x"
 
 
 def called(row: Row) -> str:
@@ -249,7 +249,7 @@ def ceilings(rows: Sequence[Row]) -> list[Table]:
     return [Table("Ceilings", header, (top,)), Table(title, columns, tuple(lines))]
 
 
-FILMS = ("frames", "film", "steady", "folder")
+FILMS = ("frames", "int8", "film", "steady", "folder")
 """The ways of ``suite/films.py``."""
 
 
@@ -262,16 +262,45 @@ def films(rows: Sequence[Row]) -> list[Table]:
             paces = {row.way: row.figures["frames_per_second"] for row in own}
             busy = {row.way: row.figures["busy_percent"] for row in own}
             ways = (number(paces.get(way)) for way in FILMS)
-            pairs = (("frames", "film"), ("frames", "steady"), ("folder", "steady"))
-            costs = (
-                number(paces[two[0]] / paces[two[1]] if {*two} <= {*paces} else None)
-                for two in pairs
-            )
+            pairs = (("frames", "film"), ("frames", "steady"), ("int8", "steady"))
+            costs = (ratio(paces.get(alone), paces.get(whole), 2) for alone, whole in pairs)
             lines.append((method, *ways, *costs, number(busy.get("folder"), 2)))
-    costs = ("film costs", "steady costs", "steady over folder")
+    costs = ("film costs", "steady costs", "steady over int8")
     header = ("method", *FILMS, *costs, "folder busy, %")
     size = max((row.size or 0 for row in rows), default=0)
     return [Table(f"Frames a second, {size} x {size * 9 // 16} px", header, tuple(lines))]
+
+
+def steadiness(rows: Sequence[Row]) -> list[Table]:
+    """Both errors frame by frame, and those of the other settings over them."""
+    frame_by_frame = "stable 0"
+    settings = [x for x in dict.fromkeys(row.setting for row in rows) if x != frame_by_frame]
+    lines, shares = [], {setting: [] for setting in settings}
+    for base in by_method(pick(rows, setting=frame_by_frame)):
+        own = {row.setting: row for row in pick(rows, method=base.method, style=base.style)}
+        for setting in {*settings} & {*own}:
+            shares[setting].append(tuple(ratios(own[setting], base)))
+        cells = (both(ratios(own[x], base)) if x in own else NOTHING for x in settings)
+        lines.append((f"{base.method}, {base.style}", both(errors(base), 4), *cells))
+    means = (both(map(mean, zip(*shares[setting], strict=True))) for setting in settings)
+    lines.append(("mean", "", *means))
+    header = ("warping_error, style_error", frame_by_frame, *(f"{x}, over it" for x in settings))
+    return [Table("Films of known motion", header, tuple(lines))]
+
+
+def errors(row: Row) -> tuple[float, float]:
+    """The two of a film."""
+    return row.figures["warping_error"], row.figures["style_error"]
+
+
+def ratios(row: Row, base: Row) -> Iterator[float]:
+    """The two of a film over those of another."""
+    return (own / other for own, other in zip(errors(row), errors(base), strict=True))
+
+
+def both(values: Iterable[float], digits: int = 2) -> str:
+    """Two figures in a cell."""
+    return ", ".join(f"{value:.{digits}f}" for value in values)
 
 
 TABLES: Mapping[str, Callable[[Sequence[Row]], list[Table]]] = {
@@ -283,4 +312,5 @@ TABLES: Mapping[str, Callable[[Sequence[Row]], list[Table]]] = {
     "ceilings": ceilings,
     "widths": widths,
     "films": films,
+    "steadiness": steadiness,
 }

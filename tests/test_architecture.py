@@ -36,6 +36,7 @@ FLOORS = {
     "engines": 2,
     "backends": 2,
     "openvino": 2,
+    "quantised": 2,
     "flow": 2,
     "style": 3,
     "tiling": 3,
@@ -80,6 +81,8 @@ SAME_FLOOR = {
     ("engines", "backends"),  # what runs a network
     ("engines", "openvino"),
     ("backends", "openvino"),
+    ("backends", "quantised"),
+    ("quantised", "openvino"),
     ("backends", "runtime"),
     ("networks", "moments"),  # a prediction looks at them
     ("feedforward", "stylizer"),  # what a pass costs

@@ -26,6 +26,7 @@ from impasto.runtime import Runtime
 
 FP32 = Runtime(torch.device("cpu"), bf16=False)
 BF16 = Runtime(torch.device("cpu"), bf16=True)
+INT8 = Runtime(torch.device("cpu"), bf16=False, int8=True)
 WIDTH = 0.125
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -493,6 +494,31 @@ def test_what_cannot_be_traced_is_noticed() -> None:
     with pytest.warns(UserWarning, match="wrong by"):
         painted = Engine(Pedantic(), FP32, "pedantic", worth=0)(image)
     assert torch.equal(painted, 1 - image)
+
+
+@needs_openvino
+def test_integers_paint_nearly_the_same_at_once() -> None:
+    """Asked for, they pay from the first picture; ranges are found for every style anew."""
+    painter, image = network(conditional=EVERY), backends.leaves()[..., :96, :128]
+    engine = Engine(painter, INT8, "painter")
+    for row in (painter.neutral()[None], 2 * painter.neutral()[None]):
+        wanted = painter(image, row)
+        error = float((engine(image, row) - wanted).abs().mean())
+        assert 0 < error < backends.TOLERANCE * float(wanted.std())
+    assert len(engine._ready) == 2
+    engine(image, row)
+    assert len(engine._ready) == 2
+
+
+@needs_openvino
+def test_without_integers_where_they_paint_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    painter, image = network(), noise(64, 80)
+    monkeypatch.setattr(
+        backends, "quantised", lambda model, inputs: openvino.converted(Blur(), inputs)
+    )
+    with pytest.warns(Notice, match="In integers .* wrong by"):
+        painted = Engine(painter, INT8, "painter")(image)
+    torch.testing.assert_close(painted, painter(image), atol=4e-5, rtol=0)
 
 
 PRELUDE = """

@@ -32,6 +32,7 @@ from impasto.shots import (
     as_tensor,
     batch_size,
     batched,
+    hastened,
     integers,
     seconds_each,
     shots,
@@ -260,6 +261,42 @@ def test_shots_know_how_they_came_about() -> None:
 
 def test_batched_gives_all() -> None:
     assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
+
+
+@pytest.fixture
+def integers_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that does integers, whatever this one does."""
+    monkeypatch.setattr("impasto.shots.has_int8", lambda device, engine: device == "auto")
+
+
+@pytest.mark.usefixtures("integers_here")
+def test_long_films_are_painted_in_integers() -> None:
+    """And the film says so; all else of the job is as it was."""
+    job = prepare(recipe(method="johnson"), as_tensor(picture(0)))
+    fast = hastened(job, frames=100_000)
+    assert fast.recipe.precision == "int8" and fast.runtime.int8
+    assert fast.stylizer is not job.stylizer and fast.estimate is job.estimate
+    assert hastened(job).recipe.precision == "int8"  # a stream, whose end nobody knows
+
+
+@pytest.mark.usefixtures("integers_here")
+@pytest.mark.parametrize(
+    ("settings", "deep", "frames"),
+    [
+        ({}, False, 100),
+        ({}, True, 100_000),
+        ({"precision": "bf16"}, False, 100_000),
+        ({"strength": 0.5}, False, 100_000),
+        ({"method": "adain"}, False, 100_000),
+        ({"device": "cpu"}, False, 100_000),  # not there, see above
+    ],
+    ids=["short", "10 bits", "by hand", "strength", "statistics", "machine"],
+)
+def test_other_films_are_painted_as_pictures_are(
+    settings: dict[str, object], deep: bool, frames: int
+) -> None:
+    job = prepare(recipe(**{"method": "johnson", **settings}), as_tensor(picture(0)))
+    assert hastened(job, deep, frames) is job
 
 
 def test_transparency_goes_along_or_onto_white() -> None:

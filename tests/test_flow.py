@@ -88,7 +88,7 @@ def test_warping_is_exact_for_whole_pixels() -> None:
 def test_a_steady_painting_stays(stable: float) -> None:
     picture = photo()[:40, :60]
     still = flow.Motion(np.zeros((40, 60, 2), np.float32), np.ones((40, 60), np.float32))
-    assert flow.held(picture, picture, still, stable) == pytest.approx(picture, abs=1e-5)
+    assert flow.held(picture, picture, still, stable) == pytest.approx(picture, abs=1e-4)
 
 
 def test_contrast_that_averaging_took_comes_back() -> None:

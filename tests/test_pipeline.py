@@ -362,3 +362,20 @@ def test_many_photos_do_not_go_on_from_one_picture(photo: torch.Tensor) -> None:
     painter = Painter(recipe(init="a.png"))
     with pytest.raises(BadInput, match=r"a\.png.* single photo"):
         painter.paint([painter.job(photo)])
+
+
+@pytest.mark.parametrize(
+    ("settings", "by"),
+    [
+        ({"method": "adain"}, "adain"),
+        ({"method": "wct"}, "wct"),
+        ({"method": "johnson", "strength": 0.5}, "johnson"),
+    ],
+)
+def test_integers_are_for_networks_that_paint_alone(
+    photo: torch.Tensor, settings: dict[str, object], by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.runtime._no_int8", lambda device, engine: "")
+    words = f"by dumoulin, ghiasi, johnson; this is by {by}"
+    with pytest.raises(BadInput, match=words):
+        prepare(recipe(iterations=None, precision="int8", **settings), photo)

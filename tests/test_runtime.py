@@ -9,7 +9,7 @@ from torch import nn
 from impasto import cores
 from impasto.errors import BadInput, UnknownName
 from impasto.recipe import Recipe
-from impasto.runtime import DEVICES, ENGINES, PRECISIONS, VARIABLE, Runtime, runtime
+from impasto.runtime import DEVICES, ENGINES, PRECISIONS, VARIABLE, Runtime, has_int8, runtime
 
 
 @pytest.fixture
@@ -48,6 +48,44 @@ def test_an_unknown_precision() -> None:
 @pytest.mark.parametrize(("precision", "bf16"), [("fp32", False), ("bf16", True)])
 def test_precision_is_what_was_asked_for(precision: str, bf16: bool) -> None:
     assert runtime("cpu", precision).bf16 is bf16
+
+
+@pytest.fixture
+def vnni(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that multiplies integers, with OpenVINO to do it."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
+    monkeypatch.setattr("impasto.runtime.find_spec", lambda name: name)
+
+
+def test_integers(vnni: None) -> None:
+    assert runtime("cpu", "int8").int8 and has_int8("cpu", "auto")
+    assert not runtime("cpu", "auto").int8
+
+
+@pytest.mark.usefixtures("vnni")
+@pytest.mark.parametrize("engine", ["torch", "compile"])
+def test_integers_are_for_openvino(engine: str) -> None:
+    assert not has_int8("cpu", engine)
+    with pytest.raises(BadInput, match="--precision int8: only OpenVINO"):
+        runtime("cpu", "int8", engine)
+
+
+@pytest.mark.usefixtures("vnni")
+def test_integers_without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impasto.runtime.find_spec", lambda name: None)
+    assert not has_int8("cpu", "auto")
+    with pytest.raises(BadInput, match=r"pip install 'impasto\[fast\]'"):
+        runtime("cpu", "int8")
+
+
+@pytest.mark.usefixtures("vnni")
+def test_integers_where_the_processor_is_no_faster_with_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert not has_int8("cpu", "auto")
+    with pytest.raises(BadInput, match=r"VNNI.*--precision auto"):
+        runtime("cpu", "int8")
 
 
 @pytest.mark.parametrize("has", [True, False])

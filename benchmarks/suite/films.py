@@ -1,8 +1,9 @@
 """Films: frames a second, what all but the painting costs, and how busy the cores are.
 
 A film of 1280 x 720 pixels, made of a sample photo that the camera pans over. Ways: ``frames``
-paints its frames, which are in memory already; ``film`` is the whole command without steadying,
-``steady`` with what is the default; ``folder`` is ``impasto batch`` on the frames as JPEG files.
+paints its frames, which are in memory already, as pictures are painted, and ``int8`` as those of
+films are, in integers; ``film`` is the whole command without steadying, ``steady`` with what is the
+default; ``folder`` is ``impasto batch`` on the frames as JPEG files.
 What has to get ready on the way (engines compile after some frames) is not counted: the clock
 starts after 24 frames.
 """
@@ -20,13 +21,15 @@ from pathlib import Path
 import numpy as np
 from rows import Cell, Options, Results
 
+from impasto import methods
 from impasto.film import STABLE, paint_film
 from impasto.media.video.frames import Pixels, Span
 from impasto.recipe import Recipe
+from impasto.runtime import has_int8
 
 METHODS = ("johnson", "dumoulin", "adain")
 STYLE = "starry-night"
-WAYS = ("frames", "film", "steady", "folder")
+WAYS = ("frames", "int8", "film", "steady", "folder")
 SIZE, FRAMES, WARM = 1280, 100, 24
 
 
@@ -36,8 +39,14 @@ def run(results: Results, options: Options) -> None:
     with tempfile.TemporaryDirectory(prefix="impasto-films-") as folder:
         source = Path(folder) / "in.mp4"
         film(source, size, frames)
-        cells = (Cell(benchmark="films", method=m, way=w, size=size) for m in METHODS for w in WAYS)
+        pairs = ((m, w) for m in METHODS for w in WAYS if w != "int8" or does_int8(m))
+        cells = (Cell(benchmark="films", method=m, way=w, size=size) for m, w in pairs)
         results.measure(filter(options.wants, cells), lambda cell: measured(cell, source, warm))
+
+
+def does_int8(method: str) -> bool:
+    """Whether films by that method are painted in integers on this machine."""
+    return methods.get(method).can.int8 and has_int8("auto", "auto")
 
 
 def film(path: Path, size: int, count: int) -> None:
@@ -65,8 +74,8 @@ def measured(cell: Cell, source: Path, warm: int) -> Mapping[str, float]:
     clock = Clock(warm)
     if cell.way == "folder":
         in_folder(cell.method, source, clock)
-    elif cell.way == "frames":
-        in_memory(cell.method, source, clock)
+    elif cell.way in ("frames", "int8"):
+        in_memory(cell.method, "int8" if cell.way == "int8" else "auto", source, clock)
     else:
         recipe = Recipe(photo=str(source), styles=(STYLE,), method=cell.method)
         stable = STABLE if cell.way == "steady" else 0.0
@@ -98,13 +107,14 @@ class Clock:
         }
 
 
-def in_memory(method: str, source: Path, clock: Clock) -> None:
+def in_memory(method: str, precision: str, source: Path, clock: Clock) -> None:
     """Paint frames that are decoded already."""
     from impasto.pipeline import prepare
     from impasto.shots import FramePainter, as_tensor, batched
 
     frames = decoded(source)
-    recipe = Recipe(photo=str(source), styles=(STYLE,), method=method)
+    settings = {"photo": str(source), "styles": (STYLE,), "precision": precision}
+    recipe = Recipe.model_validate({**settings, "method": method})
     painter = FramePainter(prepare(recipe, as_tensor(frames[0])))
     done = 0
     for batch in batched(frames, painter.batch):

@@ -1,6 +1,6 @@
-"""``--method auto``: the fastest method whose pictures hold up beside those of gatys."""
+"""Which method a Recipe means: its own, or the fastest whose pictures hold up beside gatys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from impasto import methods
@@ -15,6 +15,32 @@ AUTO = "auto"
 
 ORDER = ("johnson", "dumoulin", "ghiasi", "adain", "wct", "gatys")
 """Fast first; of the three that take any style the one with the better table (docs/controls.md)."""
+
+
+def method_for(
+    recipe: Recipe, styles: Mapping[str, Style], encoder: Encoder, machine: Runtime
+) -> Stylizer:
+    """The method that the Recipe names, or for ``auto`` the one that suits the styles.
+
+    Raises BadInput where it cannot paint in integers and has been asked to.
+    """
+    if recipe.method == AUTO:
+        method = choose(recipe, [*styles.values()], encoder, machine)
+    else:
+        method = methods.get(recipe.method).create(encoder, machine, recipe)
+    if recipe.precision == "int8" and not suits_int8(recipe, method):
+        having = ", ".join(name for name in methods.names() if methods.get(name).can.int8)
+        raise BadInput(
+            f"--precision int8 is for whole pictures in one style at full strength, by {having}; "
+            f"this is by {method.name}. Use --precision auto."
+        )
+    return method
+
+
+def suits_int8(recipe: Recipe, method: Stylizer) -> bool:
+    """Whether one network, or one style of it, paints it all: ranges of integers hold for that."""
+    strength = method.strength if recipe.strength is None else recipe.strength
+    return method.can.int8 and strength == 1 and not recipe.masks
 
 
 def choose(recipe: Recipe, styles: Sequence[Style], encoder: Encoder, machine: Runtime) -> Stylizer:

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto import openvino
+from impasto.errors import Notice
+from impasto.quantised import leaves, quantised
 from impasto.runtime import Runtime
 
 TRACED, CHECKED = (64, 64), (97, 78)
@@ -55,9 +57,13 @@ class Backend(ABC):
         """What has to be alike for inputs to be painted by what is ``prepared`` for others."""
         return tuple(tuple(x.shape) for x in inputs)
 
+    def fixed(self, inputs: Sequence[Tensor]) -> tuple[bytes, ...]:
+        """What else of inputs has to be alike, beside their shapes: nothing."""
+        return ()
+
     @abstractmethod
     def prepared(self, inputs: Sequence[Tensor]) -> Painting:
-        """What paints inputs of these shapes.
+        """What paints inputs of these shapes, and with what is ``fixed``.
 
         Raises whatever goes wrong, RuntimeError where it paints something else than torch.
         """
@@ -93,12 +99,19 @@ class OpenVino(Backend):
         count = at_once(len(inputs[0]))
         return tuple((count, *x.shape[1:]) for x in inputs)
 
+    def fixed(self, inputs: Sequence[Tensor]) -> tuple[bytes, ...]:
+        """In integers the style: how large features become depends on it."""
+        if not self.runtime.int8:
+            return ()
+        return tuple(x[0].float().numpy().tobytes() for x in inputs[1:])
+
     def prepared(self, inputs: Sequence[Tensor]) -> Painting:
         """Picture by picture, several at once."""
         one = [x[:1] for x in inputs]
         if self._model is None:
             self._model = self._converted(one)
-        requests = self._compiled(self._model, one, at_once(len(inputs[0])))
+        model = self._quantised(self._model, one) if self.runtime.int8 else self._model
+        requests = self._compiled(model, one, at_once(len(inputs[0])))
         return lambda batch: openvino.inferred(requests, batch)
 
     def _converted(self, inputs: Sequence[Tensor]) -> Any:
@@ -109,6 +122,20 @@ class OpenVino(Backend):
             wanted = self.module(*small)
         check(openvino.inferred(self._compiled(model, small), small), wanted)
         return model
+
+    def _quantised(self, model: Any, inputs: Sequence[Tensor]) -> Any:
+        """The model in integers; where that paints something else, the model, and a Notice."""
+        integers = quantised(model, inputs)
+        seen = resized([leaves(), *inputs[1:]], CHECKED)
+        with torch.autocast(self.runtime.device.type, enabled=False):
+            wanted = self.module(*seen)
+        try:
+            check(openvino.inferred(self._compiled(integers, seen), seen), wanted)
+        except RuntimeError as error:
+            text = f"In integers a network is not itself ({error}): it goes on without them."
+            warnings.warn(text, Notice, stacklevel=2)
+            return model
+        return integers
 
     def _compiled(self, model: Any, inputs: Sequence[Tensor], count: int = 1) -> list[Any]:
         return openvino.compiled(model, inputs, self.runtime.bf16, count)

@@ -32,6 +32,9 @@ KEPT = 4_000_000
 SMALLEST = 64
 """Pictures with a shorter side stay with torch: reflection takes room at the deepest layer."""
 
+Key = tuple[Shapes, tuple[bytes, ...], int]
+"""Of what a network is ready for: shapes, what has to be alike, number of threads."""
+
 _REHEARSING = ContextVar("rehearsing", default=False)
 
 _BUILDING = Lock()
@@ -66,10 +69,11 @@ class Engine:
         kind = backends.chosen(runtime)
         self.backend: Backend | None = None if kind is None else kind(module, runtime)
         self.able = self.backend is not None
-        by_hand = 0.0 if runtime.engine != "auto" or kind is None else kind.worth
-        self.worth = by_hand if worth is None else worth
+        at_once = runtime.engine != "auto" or runtime.int8
+        own = 0.0 if kind is None or at_once else kind.worth
+        self.worth = own if worth is None else worth
         self._work: defaultdict[tuple[int, ...], float] = defaultdict(float)
-        self._ready: OrderedDict[tuple[Shapes, int], Painting] = OrderedDict()
+        self._ready: OrderedDict[Key, Painting] = OrderedDict()
         self._lock = Lock()
 
     @torch.no_grad()
@@ -101,8 +105,8 @@ class Engine:
         return self.able and min(size) >= SMALLEST and self._work[size] >= self.worth
 
     def _painting(self, backend: Backend, inputs: list[Tensor]) -> Painting:
-        """The network made ready for inputs of these shapes."""
-        key = (backend.shapes(inputs), torch.get_num_threads())
+        """The network made ready for such inputs."""
+        key = (backend.shapes(inputs), backend.fixed(inputs), torch.get_num_threads())
         if key not in self._ready:
             with _BUILDING, spent("compiling"):
                 _watch_forks()
@@ -114,7 +118,7 @@ class Engine:
 
     def _forget(self) -> None:
         while len(self._ready) > 1 and sum(map(area, self._ready)) > KEPT:
-            (shapes, _), _ = self._ready.popitem(last=False)
+            (shapes, *_), _ = self._ready.popitem(last=False)
             self._work[shapes[0][-2:]] = 0.0
 
     def _give_up(self, backend: Backend, error: Exception) -> None:
@@ -134,10 +138,12 @@ def _watch_forks() -> None:
 
 
 def _forked() -> None:
-    """What a forked process does: it has none of OpenVINO's threads, and they are waited for.
+    """What a forked process does: it has none of the threads that are waited for.
 
-    So engines go on with torch, and what they have made ready stays when the process ends.
+    So engines go on with torch, on one thread, and what OpenVINO has made ready stays when the
+    process ends.
     """
+    torch.set_num_threads(1)  # GNU's OpenMP waits for those of the parent, too
     kept: list[object] = [openvino.core()] if openvino.core.cache_info().currsize else []
     for engine in _BUILT:
         kept += [engine.backend, *engine._ready.values()]
@@ -146,7 +152,7 @@ def _forked() -> None:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def area(key: tuple[Shapes, int]) -> int:
+def area(key: Key) -> int:
     """Pixels of the pictures that something was made ready for."""
     shape = key[0][0]
     return shape[0] * math.prod(shape[-2:])

@@ -64,10 +64,10 @@ def grey(frame: NDArray[Any], long_side: int = FLOW_SIDE) -> Grey:
     height, width = frame.shape[:2]
     scale = min(1.0, long_side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = frame if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    light: NDArray[Any] = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+    light: Any = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    small = light if scale == 1 else cv2.resize(light, size, interpolation=cv2.INTER_AREA)
     white = 1 if frame.dtype.kind == "f" else np.iinfo(frame.dtype).max
-    levels: Grey = np.rint(light.clip(0, white) * (255 / white)).astype(np.uint8)
+    levels: Grey = np.rint(small.clip(0, white) * (255 / white)).astype(np.uint8)
     return levels
 
 
@@ -161,10 +161,10 @@ def at_size(found: Motion, height: int, width: int) -> Motion:
         return found
     scale = np.array([width / w, height / h], np.float32)
     large, trust = (
-        np.asarray(cv2.resize(x, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        for x in (found.flow, found.trust)
+        _map(cv2.resize(x, (width, height), interpolation=cv2.INTER_LINEAR))
+        for x in (found.flow * scale, found.trust)
     )
-    return Motion(large * scale, trust)
+    return Motion(large, trust)
 
 
 class Stabiliser:
@@ -184,9 +184,11 @@ class Stabiliser:
 
 def held(painted: Map, last: Map, found: Motion, stable: float) -> Map:
     """The painting blended with the last one, moved along.  (H, W, 3)  ->  (H, W, 3), [0, 1]"""
+    import cv2
+
     found = at_size(found, *painted.shape[:2])
-    share = (stable * found.trust)[..., None]  # (H, W, 1)
-    blend = painted + share * (warp(last, found.flow) - painted)
+    share = np.float32(stable) * found.trust  # (H, W)
+    blend = _map(cv2.blendLinear(warp(last, found.flow), painted, share, 1 - share))
     return contrasted(blend, painted)
 
 
@@ -201,12 +203,15 @@ def contrasted(blend: Map, painted: Map) -> Map:
 
     light, wanted = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (blend, painted))
     gains = _gains(_map(light), _map(wanted), OCTAVES)
-    result: Map = _strengthened(blend, gains).clip(0, 1)
-    return result
+    result = _strengthened(blend, gains)
+    return np.clip(result, 0, 1, out=result)
 
 
 def _gains(blend: Map, painted: Map, octaves: int) -> list[Map]:
-    """How much each octave of the blend lacks, fine ones first.  (H, W), (H, W)  ->  (h, w) each"""
+    """How much each octave of the blend lacks, fine ones first.
+
+    (H, W), (H, W)  ->  (H/2, W/2), (H/4, W/4) ...: energy is smooth, so half the size does
+    """
     import cv2
 
     height, width = blend.shape
@@ -225,11 +230,12 @@ def _strengthened(picture: Map, gains: Sequence[Map]) -> Map:
 
     if not gains:
         return picture
-    height, width = picture.shape[:2]
-    small = _map(cv2.pyrDown(picture))
-    fine = picture - _map(cv2.pyrUp(small, dstsize=(width, height)))
-    coarse = _map(cv2.pyrUp(_strengthened(small, gains[1:]), dstsize=(width, height)))
-    return coarse + gains[0][..., None] * fine
+    small, size = _map(cv2.pyrDown(picture)), (picture.shape[1], picture.shape[0])
+    gain = _map(cv2.resize(gains[0], size, interpolation=cv2.INTER_LINEAR))
+    # Away from the blurred picture, or towards it: fine detail is what lies between
+    result = _map(cv2.blendLinear(picture, cv2.pyrUp(small, dstsize=size), gain, 1 - gain))
+    result += _map(cv2.pyrUp(_strengthened(small, gains[1:]) - small, dstsize=size))
+    return result
 
 
 def _map(array: Any) -> Map:
@@ -238,8 +244,9 @@ def _map(array: Any) -> Map:
 
 
 def _energy(fine: Map) -> Map:
-    """How much detail there is around each pixel.  (H, W)  ->  (H, W)"""
+    """How much detail there is around each place.  (H, W)  ->  (H/2, W/2)"""
     import cv2
 
-    energy: Map = np.asarray(cv2.blur(fine * fine, (9, 9)))
-    return energy
+    size = (fine.shape[1] + 1) // 2, (fine.shape[0] + 1) // 2
+    fine = np.square(fine, out=fine)
+    return _map(cv2.blur(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), (5, 5)))

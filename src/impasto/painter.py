@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from impasto.auto import AUTO
+from impasto.auto import AUTO, method_for
 from impasto.codes import Region, blend
 from impasto.errors import BadInput
 from impasto.estimate import Estimate, pace
@@ -19,7 +19,6 @@ from impasto.pipeline import (
     canvas_size,
     check_controls,
     full_size,
-    method_for,
     paint,
     recolored,
     run,

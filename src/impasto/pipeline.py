@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto import methods
-from impasto.auto import AUTO, choose
+from impasto.auto import AUTO, method_for
 from impasto.codes import Region, blend, coverage
 from impasto.errors import BadInput
 from impasto.estimate import Estimate, Pace, estimate, fitting, pace, peak_mb
@@ -118,15 +118,6 @@ def prepare(
         *(settled, photo, canvas, stylizer, encoder, machine),
         *(parts, recolor, cost, seconds, notices),
     )
-
-
-def method_for(
-    recipe: Recipe, styles: Mapping[str, Style], encoder: Encoder, machine: Runtime
-) -> Stylizer:
-    """The method that the Recipe names, or for ``auto`` the one that suits the styles."""
-    if recipe.method == AUTO:
-        return choose(recipe, [*styles.values()], encoder, machine)
-    return methods.get(recipe.method).create(encoder, machine, recipe)
 
 
 def canvas_size(recipe: Recipe, size: int) -> int:

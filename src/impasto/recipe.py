@@ -157,7 +157,8 @@ class Recipe(BaseModel):
         Literal["auto", "cpu", "cuda", "mps"], Field(description="Where to compute.")
     ] = "auto"
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"], Field(description="Precision of the convolutions.")
+        Literal["auto", "fp32", "bf16", "int8"],
+        Field(description="Precision of the convolutions; int8: of networks that OpenVINO runs."),
     ] = "auto"
     engine: Annotated[
         Literal["auto", "torch", "compile", "openvino"],

@@ -16,7 +16,7 @@ from impasto.errors import BadInput, unknown
 Module = TypeVar("Module", bound=nn.Module)
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 ENGINES = ("auto", "torch", "compile", "openvino")
 
 VARIABLE = "IMPASTO_ENGINE"
@@ -34,6 +34,8 @@ class Runtime:
     bf16: bool
     engine: str = "auto"
     """What runs networks that paint in one pass, see ``engines``."""
+    int8: bool = False
+    """Whether convolutions of those may be done in integers, see ``quantised``."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which networks run."""
@@ -57,16 +59,37 @@ def runtime(device: str = "auto", precision: str = "auto", engine: str = "auto")
     says how many (``OMP_NUM_THREADS``).
 
     Raises UnknownName for a name that does not exist, BadInput when the device or the engine is not
-    there.
+    there, or cannot do integers.
     """
     chosen = _device(device)
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
-    bf16 = _has_bf16(chosen) if precision == "auto" else precision == "bf16"
+    bf16 = precision == "bf16" or (precision in ("auto", "int8") and _has_bf16(chosen))
     if chosen.type == "cpu":
         _keep_memory()
         _keep_to_cores()
-    return Runtime(chosen, bf16, _engine(engine, chosen))
+    engine, int8 = _engine(engine, chosen), precision == "int8"
+    if int8 and (reason := _no_int8(chosen, engine)):
+        raise BadInput(f"--precision int8: {reason}.")
+    return Runtime(chosen, bf16, engine, int8)
+
+
+def has_int8(device: str, engine: str) -> bool:
+    """Whether convolutions in integers are done in hardware, for the names that a user gives."""
+    chosen = _device(device)
+    return not _no_int8(chosen, _engine(engine, chosen))
+
+
+def _no_int8(device: torch.device, engine: str) -> str:
+    """Why there are no convolutions in integers; empty where there are."""
+    if device.type != "cpu" or engine not in ("auto", "openvino"):
+        return "only OpenVINO computes so, on processors; use --device cpu and --engine auto"
+    if find_spec("openvino") is None:
+        return "OpenVINO is not installed: pip install 'impasto[fast]', or use --precision auto"
+    able = torch.cpu.get_capabilities()
+    if not any(able.get(name, False) for name in ("avx512_vnni", "avx_vnni")):
+        return "this processor multiplies no integers of 8 bits (VNNI); use --precision auto"
+    return ""
 
 
 def _engine(name: str, device: torch.device) -> str:

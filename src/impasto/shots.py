@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from impasto import methods
+from impasto.auto import suits_int8
 from impasto.errors import BadInput
 from impasto.flow import Grey, Map, Motion, at_size, grey, motion, warp
 from impasto.media import image as media
@@ -18,6 +20,7 @@ from impasto.media.video.frames import Film, Frame, Pixels
 from impasto.media.video.parts import CODECS, Coding
 from impasto.pipeline import Job, full_size, recolored, regions, run
 from impasto.recipe import Recipe
+from impasto.runtime import has_int8
 from impasto.stylizer import Stylizer
 
 T = TypeVar("T")
@@ -30,6 +33,9 @@ SMALL = 1 << 17
 
 AT_ONCE = 1 << 22
 """Pixels of the frames that are painted side by side on processors, one for each thread."""
+
+LONG = 50e6
+"""Pixels of a film for which a network in integers is made ready: below, that takes longer."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,26 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.begun is not None:
         text = "a picture to go on from is for a photo; frames go on from one another"
         raise BadInput(f"--init {recipe.begun}: {text}. Leave it out.")
+
+
+def hastened(job: Job, deep: bool = False, frames: int | None = None) -> Job:
+    """The job with a network in integers, where the processor and the method are good at that.
+
+    It changes a frame by 1.6 levels of 255 on average, where the compression of the film changes 5,
+    and flickers no more (docs/films.md); pictures are painted as exactly as ever.
+
+    deep: the film has more than 8 bits; frames: how many, None where nobody knows
+    """
+    recipe, method = job.recipe, job.stylizer
+    long = frames is None or frames * job.canvas[0, 0].numel() >= LONG
+    if recipe.precision != "auto" or deep or not long or not suits_int8(recipe, method):
+        return job
+    if not has_int8(recipe.device, recipe.engine):
+        return job
+    recipe = recipe.model_copy(update={"precision": "int8"})
+    machine = replace(job.runtime, int8=True)
+    method = methods.get(method.name).create(job.encoder, machine, recipe)
+    return replace(job, recipe=recipe, stylizer=method, runtime=machine)
 
 
 class FramePainter:
@@ -176,9 +202,9 @@ def integers(painted: Map, frame: Frame, coding: Coding) -> Pixels:
             pixels = np.concatenate([pixels, alpha], 2)
         else:
             pixels = pixels * alpha + (1 - alpha)  # on white: a film has no transparency
-    kind = np.uint16 if coding.deep else np.uint8
-    levels: Pixels = np.rint(pixels.clip(0, 1) * np.iinfo(kind).max).astype(kind)
-    return levels
+    white = np.float32(65535 if coding.deep else 255)
+    levels: Map = np.rint(pixels * white).clip(0, white)
+    return levels.astype(np.uint16) if coding.deep else levels.astype(np.uint8)
 
 
 def _alpha(frame: Frame, like: Map) -> Map:

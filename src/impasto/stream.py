@@ -15,7 +15,7 @@ from impasto.media.video.parts import Coding
 from impasto.overlap import ahead
 from impasto.pipeline import prepare
 from impasto.recipe import Recipe
-from impasto.shots import FramePainter, as_tensor, blended, check_recipe, integers, shots
+from impasto.shots import FramePainter, as_tensor, blended, check_recipe, hastened, integers, shots
 
 
 def paint_stream(
@@ -41,7 +41,7 @@ def paint_stream(
     first = next(frames, None)
     if first is None:
         raise BadInput(f"Standard input held no frame of {size[1]} x {size[0]} x 3 bytes.")
-    job = prepare(recipe, as_tensor(first.pixels))
+    job = hastened(prepare(recipe, as_tensor(first.pixels)))
     for text in job.notices:
         on_notice(text)
     painter, stabiliser = FramePainter(job), Stabiliser(blended(job, stable))

@@ -33,6 +33,8 @@ class Can:
     """Works in steps: previews, and an interruption keeps the best picture so far."""
     any_style: bool = True
     """Paints every style; others paint those that they have learned."""
+    int8: bool = False
+    """Paints as well with its convolutions in integers of 8 bits."""
     options: frozenset[str] = frozenset()
     """Fields of the Recipe that only some methods know, such as ``init``."""
 
@@ -42,6 +44,7 @@ class Can:
             "any style" if self.any_style else "the styles it has learned",
             "masks by statistics" if self.regions else "masks mixed in light",
             *(["previews while it works"] if self.steps else []),
+            *(["--precision int8"] if self.int8 else []),
             *(f"--{option.replace('_', '-')}" for option in sorted(self.options)),
         ]
 

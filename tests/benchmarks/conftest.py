@@ -59,6 +59,10 @@ def results(tmp_path: Path, row: Callable[..., Row]) -> Path:
             row("films", "johnson", {"frames_per_second": pace, "busy_percent": 95}, way=way)
             for way, pace in (("frames", 10), ("film", 8), ("steady", 5))
         ],
+        "steadiness": [
+            row("steadiness", "wct", {"warping_error": w, "style_error": e}, setting=s, style="a")
+            for s, w, e in (("stable 0", 0.01, 0.5), ("stable 0.3", 0.005, 0.6), ("grey", 0, 5))
+        ],
         "memory": [
             row("memory", "adain", {"peak_mb": 800}, way=way, size=size, encoder="compact")
             for way in ("ours", "plain")

@@ -23,5 +23,6 @@ def test_the_clock_starts_after_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_way_is_timed(tmp_path: Path) -> None:
     results = Results(tmp_path, "made-up", "films")
     films.run(results, Options(methods=("johnson",), quick=True))
-    assert {row.way for row in results.rows} == set(films.WAYS)
+    ways = set(films.WAYS) - (set() if films.does_int8("johnson") else {"int8"})
+    assert {row.way for row in results.rows} == ways
     assert all(row.figures["frames_per_second"] > 0 for row in results.rows)

@@ -88,3 +88,11 @@ def test_quality_is_told_by_judge_and_strength(results: Path) -> None:
     assert own.rows[1][:5] == ("adain", "1", "12.5 %", "12.5 %", "0.25")
     assert over.rows == (("adain", "0.500 / 0.250"),)
     assert not pick(rows, judge="compact")
+
+
+def test_a_film_over_the_same_film_frame_by_frame(results: Path) -> None:
+    """Half of the warping error and a fifth more style_error."""
+    (table,) = TABLES["steadiness"](read(results / "made-up" / "steadiness.jsonl"))
+    assert table.header[1:3] == ("stable 0", "stable 0.3, over it")
+    assert table.rows[0] == ("wct, a", "0.0100, 0.5000", "0.50, 1.20", "0.00, 10.00")
+    assert table.rows[1] == ("mean", "", "0.50, 1.20", "0.00, 10.00")

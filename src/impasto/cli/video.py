@@ -12,7 +12,7 @@ from impasto.config import flags
 from impasto.recipe import Recipe
 from impasto.shell import INTERRUPTED
 
-STABLE_HELP = "Against flicker: 0 paints frame by frame, 1 keeps all that is in sight [0.3]."
+STABLE_HELP = "Against flicker: 0 paints frame by frame, 1 keeps all that is in sight [0.35]."
 
 
 class Clock(click.ParamType[float]):

@@ -12,6 +12,7 @@ picture, and inside a mask, weighted by it.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -67,7 +68,8 @@ class Adain(Stylizer):
         self.runtime, self.finish = runtime, finish
         self.encoder = runtime.place(encoder).requires_grad_(False).eval()
         self.decoders = runtime.place(decoders).requires_grad_(False).eval()
-        self.engine = Engine(Network(self.encoder, self.decoders), runtime, self.name)
+        exact = replace(runtime, int8=False)  # statistics of features would carry the rounding on
+        self.engine = Engine(Network(self.encoder, self.decoders), exact, self.name)
 
     @classmethod
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Adain":

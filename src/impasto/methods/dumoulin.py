@@ -35,7 +35,7 @@ class Dumoulin(Stylizer):
     good = "Every named style in one network, any strength, any mix; new styles in minutes."
     bad = "Paints only what it has learned."
     strength = 1.0
-    can = Can(regions=False, any_style=False)
+    can = Can(regions=False, any_style=False, int8=True)
 
     def __init__(
         self, painter: ManyStyles, styles: Sequence[str], key: str, runtime: Runtime

@@ -40,7 +40,7 @@ class Ghiasi(Stylizer):
     good = "Any painting at once, painted rather than filtered."
     bad = "Guesses strokes from statistics: unusual styles come out tamer."
     strength = 1.0
-    can = Can(regions=False)
+    can = Can(regions=False, int8=True)
 
     def __init__(self, encoder: Encoder, painter: AnyStyle, runtime: Runtime) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ class Johnson(Stylizer):
     good = "Nearest to gatys in one pass, in hundredths of a second: for many pictures."
     bad = "A network has to be learned for every style, which takes a while."
     strength = 1.0
-    can = Can(regions=False, any_style=False)
+    can = Can(regions=False, any_style=False, int8=True)
 
     def __init__(self, styles: Sequence[str], runtime: Runtime) -> None:
         super().__init__()

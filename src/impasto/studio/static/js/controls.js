@@ -8,7 +8,7 @@ import { filmic } from "./work.js";
 
 const SIZES = [512, 768, 1024, 1536, 2048, 3072, 4096];
 
-const STABLE = 0.3; // what films are painted with when nothing is asked for
+const STABLE = 0.35; // what films are painted with when nothing is asked for
 
 const times = (value) => `${number(value, 2)} ×`;
 
