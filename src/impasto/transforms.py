@@ -160,7 +160,7 @@ def repainted(
     ->  (B, 3, H, W), [0, 1]; where strength or coverage is 0 it is ``image`` itself
     """
     size = image.shape[-2:]
-    features = encoder(image, (tap,))[tap]
+    features = encoder(image, (tap,), frozen=True)[tap]
     with torch.autocast(image.device.type, enabled=False):
         target = mosaic(features, regions, transform)
         target = target if strength == 1 else features.float().lerp(target, strength)
@@ -189,7 +189,7 @@ def recolored(
     if len(regions) > 1 or regions[0].mask is not None:
         transform = partial(whitened_and_colored, whitening=whitening)
         return repainted(image, encoder, decoder, tap, transform, regions, strength)
-    code, features, parts = regions[0].code, encoder(image, (tap,))[tap], []
+    code, features, parts = regions[0].code, encoder(image, (tap,), frozen=True)[tap], []
     for own, picture in zip(torch.split(features, 1), torch.split(image, 1), strict=True):
         with torch.autocast(image.device.type, enabled=False):
             weight, bias = _recoloring(own, decoder, code, whitening)

@@ -80,15 +80,18 @@ def test_adain(encoder: Encoder, image: Tensor, painting: Tensor, machine: Runti
     torch.testing.assert_close(painted, ours.stylize(image, code), atol=1e-4, rtol=0)
 
 
-def test_wct(encoder: Encoder, image: Tensor, painting: Tensor, machine: Runtime) -> None:
+@pytest.mark.parametrize("strength", [0.6, 1.0])
+def test_wct(
+    encoder: Encoder, image: Tensor, painting: Tensor, machine: Runtime, strength: float
+) -> None:
     decoders = nn.ModuleDict({tap: Decoder(encoder.shape, tap) for tap in TAPS})
     ours = Wct(encoder, decoders, machine)
     code, painted, vgg = ours.encode(Style.of(painting, encoder)), image, plain.Vgg(encoder)
     own = at(code, 64)
     for tap in reversed(TAPS):
         style = own[f"{tap}/mean"], own[f"{tap}/color"]
-        painted = plain.wct_level(painted, vgg, plain.decoder(decoders[tap]), tap, style, 1.0)
-    difference = (painted - ours.stylize(image, code, 1.0)).abs()
+        painted = plain.wct_level(painted, vgg, plain.decoder(decoders[tap]), tap, style, strength)
+    difference = (painted - ours.stylize(image, code, strength)).abs()
     assert float(difference.mean()) < 1e-3
     assert float(painted.std()) > 0.01
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.networks.padding import pad, repeated
+from impasto.networks.padding import at_once, pad, repeated
 
 SIZES = [(2, 2), (2, 5), (5, 2), (3, 3), (4, 6), (9, 8)]
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -138,3 +138,24 @@ def test_a_repeated_border_is_that_of_torch(
     )
     assert torch.equal(x, before) and torch.equal(upstream, kept)
     assert got.is_contiguous(memory_format=torch.channels_last)
+
+
+# --- ReLU in the same copy ---
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (2, 2), (5, 8)])
+def test_rectified_on_the_way(size: tuple[int, int], dtype: torch.dtype) -> None:
+    """Zeros of both signs, infinities and all: bit for bit what ReLU and padding make of them."""
+    x = torch.randn(2, 3, *size).to(dtype)
+    x[0, :, 0, 0] = torch.tensor([-0.0, float("inf"), float("-inf")])
+    kept = x.clone()
+    for padding in (pad, repeated):
+        assert torch.equal(padding(x, rectify=True), padding(F.relu(x)))
+    assert torch.equal(x, kept)
+
+
+def test_rectified_only_where_nobody_wants_a_gradient() -> None:
+    assert not at_once()
+    with torch.no_grad():
+        assert at_once()

@@ -1,11 +1,12 @@
 """A picture with something in every part of it, and a machine with little memory."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @pytest.fixture
@@ -28,13 +29,13 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let convolutions fail on more than so many positions, as torch fails."""
 
     def limit(positions: int) -> None:
-        convolve = nn.Conv2d.forward
+        convolve = F.conv2d
 
-        def forward(self: nn.Conv2d, x: Tensor) -> Tensor:
+        def conv2d(x: Tensor, *others: Any, **settings: Any) -> Tensor:
             if x.shape[-2] * x.shape[-1] > positions:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-            return convolve(self, x)
+            return convolve(x, *others, **settings)
 
-        monkeypatch.setattr(nn.Conv2d, "forward", forward)
+        monkeypatch.setattr(F, "conv2d", conv2d)
 
     return limit

@@ -45,7 +45,7 @@ class Network(nn.Module):
 
     def forward(self, image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """image: (B, 3, H, W), [0, 1]; mean, std: (B, C)  ->  (B, 3, H, W), [0, 1]"""
-        features = self.encoder(image, (TAP,))[TAP]
+        features = self.encoder(image, (TAP,), frozen=True)[TAP]
         target = adain(features, {"mean": mean, "std": std})
         painted: Tensor = self.decoders[TAP](target, image.shape[-2:])
         return painted.clamp(0, 1)

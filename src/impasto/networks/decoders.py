@@ -15,7 +15,7 @@ from impasto import weights
 from impasto.errors import DamagedWeights, MissingWeights, UnknownName, unknown
 from impasto.networks.encoders import TAPS, Encoder, Shape
 from impasto.networks.narrow import DoublingConv, NarrowConv
-from impasto.networks.padding import pad, recorded
+from impasto.networks.padding import at_once, pad, recorded
 
 
 class Decoder(nn.Module):
@@ -53,15 +53,17 @@ class Decoder(nn.Module):
 
         features: (B, C, ceil(H / 2^(block-1)), ...)  ->  (B, 3, H, W), RGB about [0, 1]
         """
-        x = features
+        x, rectify, together = features, False, at_once()
         for name, conv in self.convs.items():
             if isinstance(conv, DoublingConv):
-                x = conv(x, (_at_block(size[0], int(name[0])), _at_block(size[1], int(name[0]))))
+                block = int(name[0])
+                x = conv(x, (_at_block(size[0], block), _at_block(size[1], block)), rectify)
             elif isinstance(conv, NarrowConv) and recorded():  # by fours it goes for even sides
                 x = F.conv2d(pad(x), conv.weight, conv.bias)
             else:
-                x = conv(pad(x))  # (B, 3, H, W) at the end
-            if name != "1_1":
+                x = conv(pad(x, rectify=rectify))  # (B, 3, H, W) at the end
+            rectify = together
+            if name != "1_1" and not together:
                 x = F.relu_(x)
         return x
 

@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""By the bytes of a number."""
+from impasto.networks.padding import bits, framed
 
 GROUP = 4
 """So many neighbouring pixels are computed as one of more channels, see ``narrow``."""
@@ -65,17 +64,20 @@ class _Through(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: Tensor, layers: Layers, taps: list[str]) -> tuple[Tensor, ...]:
         x, kept, found = image, list[Tensor](), list[Tensor]()
+        wanted = ctx.needs_input_grad[0]
         for layer in layers:
             if layer.pooled:
                 whole = _rectified(x)
                 columns = _larger(whole, 3)
                 x = _larger(columns, 2)
-                kept += [whole, columns]
+                if wanted:
+                    kept += [whole, columns]
             padded = _padded(x, layer.filters.dtype, rectify=x is not image)
             x = F.conv2d(padded, layer.filters, layer.bias)
             if layer.name in taps:
                 found.append(_rectified(x))
-            kept.append(padded)
+            if wanted:
+                kept.append(padded)
         ctx.layers, ctx.taps, ctx.dtype = layers, taps, image.dtype
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*kept, found[-1])
@@ -110,13 +112,7 @@ class _Through(torch.autograd.Function):
 
 def _padded(x: Tensor, dtype: torch.dtype, rectify: bool) -> Tensor:
     """Reflected by one pixel at every border.  (B, C, H, W)  ->  (B, C, H + 2, W + 2)"""
-    b, c, h, w = x.shape
-    shape, layout = (b, c, h + 2, w + 2), torch.channels_last
-    out = torch.empty(shape, dtype=dtype, device=x.device, memory_format=layout)
-    if rectify:
-        torch.clamp_min(_bits(x), 0, out=_bits(_inner(out)))
-    else:
-        _inner(out).copy_(x)
+    out = framed(x, 1, rectify, dtype)
     out[:, :, 0], out[:, :, -1] = out[:, :, 2], out[:, :, -3]
     out[:, :, :, 0], out[:, :, :, -1] = out[:, :, :, 2], out[:, :, :, -3]
     return out
@@ -137,19 +133,19 @@ def _inner(padded: Tensor) -> Tensor:
 
 def _rectified(x: Tensor) -> Tensor:
     """ReLU in place: a negative number is a negative integer."""
-    _bits(x).clamp_min_(0)
+    bits(x).clamp_min_(0)
     return x
 
 
 def _where_positive(gradient: Tensor, output: Tensor) -> Tensor:
     """The gradient before a ReLU; 0 and 1 as factors of bits keep them or clear them."""
-    passes = _bits(output).clamp_max(1)
-    return passes.mul_(_bits(gradient)).view(gradient.dtype)
+    passes = bits(output).clamp_max(1)
+    return passes.mul_(bits(gradient)).view(gradient.dtype)
 
 
 def _larger(x: Tensor, dim: int) -> Tensor:
     """The larger of each two neighbours; the last alone, if they are odd.  x >= 0"""
-    first, second = _pairs(_bits(x), dim)
+    first, second = _pairs(bits(x), dim)
     pairs = second.shape[dim]
     if pairs == first.shape[dim]:
         return torch.maximum(first, second).view(x.dtype)
@@ -160,8 +156,8 @@ def _larger(x: Tensor, dim: int) -> Tensor:
 
 def _handed(gradient: Tensor, x: Tensor, dim: int) -> Tensor:
     """The gradient of ``_larger``: to the larger of each two, to the first if they are equal."""
-    out, g = torch.empty_like(x), _bits(gradient)
-    (first, second), (to_first, to_second) = _pairs(_bits(x), dim), _pairs(_bits(out), dim)
+    out, g = torch.empty_like(x), bits(gradient)
+    (first, second), (to_first, to_second) = _pairs(bits(x), dim), _pairs(bits(out), dim)
     pairs = second.shape[dim]
     if pairs < first.shape[dim]:
         to_first.narrow(dim, pairs, 1).copy_(g.narrow(dim, pairs, 1))
@@ -192,10 +188,6 @@ def _grouped(weight: Tensor) -> Tensor:
     """(out, C, 3, 3)  ->  (GROUP out, C, 3, GROUP + 2)"""
     windows = [F.pad(weight, (k, GROUP - 1 - k)) for k in range(GROUP)]
     return torch.stack(windows).flatten(0, 1)
-
-
-def _bits(x: Tensor) -> Tensor:
-    return x.view(INTEGERS[x.element_size()])
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:

@@ -65,10 +65,15 @@ class DoublingConv(nn.Conv2d):
     Shi et al. 2016, arXiv:1609.05158 (the convolution at low resolution).
     """
 
-    def forward(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """x: (B, C, H, W)  ->  (B, out, 2H, 2W), or the upper left of it, of ``size``"""
+    def forward(
+        self, x: Tensor, size: tuple[int, int] | None = None, rectify: bool = False
+    ) -> Tensor:
+        """x: (B, C, H, W)  ->  (B, out, 2H, 2W), or the upper left of it, of ``size``
+
+        rectify: of ReLU of x, see ``padding.pad``
+        """
         height, width = size or (2 * x.shape[-2], 2 * x.shape[-1])
-        x = repeated(x)
+        x = repeated(x, rectify)
         learning = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
         if learning and not recorded():
             bias = None if self.bias is None else self.bias.repeat(4)

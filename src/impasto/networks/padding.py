@@ -6,31 +6,65 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""By the bytes of a number."""
+
 
 def recorded() -> bool:
     """Whether a graph is being made of what runs, which has to hold for pictures of any size."""
     return torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
 
 
-def pad(x: Tensor, margin: int = 1) -> Tensor:
+def bits(x: Tensor) -> Tensor:
+    """The same memory as integers, which for numbers that are not negative are ordered alike."""
+    return x.view(INTEGERS[x.element_size()])
+
+
+def at_once() -> bool:
+    """Whether ReLU may be part of padding: nobody wants a gradient, or makes a graph of it."""
+    return not torch.is_grad_enabled() and not recorded()
+
+
+def pad(x: Tensor, margin: int = 1, rectify: bool = False) -> Tensor:
     """Reflect ``margin`` pixels at every border; what is too small for that repeats its border.
 
     x: (B, C, H, W)  ->  (B, C, H + 2 margin, W + 2 margin)
+    rectify: pad ReLU of x, in the same copy; only where that may be done ``at_once``
     """
     if min(x.shape[-2:]) <= margin:
+        x = F.relu(x) if rectify else x
         return F.pad(x, (margin,) * 4, mode="replicate")
     if recorded():
         return F.pad(x, (margin,) * 4, mode="reflect")
-    result: Tensor = _Reflect.apply(x, margin)  # type: ignore[no-untyped-call]
+    result: Tensor = _Reflect.apply(x, margin, rectify)  # type: ignore[no-untyped-call]
     return result
 
 
-def repeated(x: Tensor) -> Tensor:
-    """Repeat the border by one pixel.  (B, C, H, W)  ->  (B, C, H + 2, W + 2), channels last"""
+def repeated(x: Tensor, rectify: bool = False) -> Tensor:
+    """Repeat the border by one pixel.  (B, C, H, W)  ->  (B, C, H + 2, W + 2), channels last
+
+    rectify: see ``pad``
+    """
     if recorded():
         return F.pad(x, (1, 1, 1, 1), mode="replicate")
-    result: Tensor = _Repeat.apply(x)  # type: ignore[no-untyped-call]
+    result: Tensor = _Repeat.apply(x, rectify)  # type: ignore[no-untyped-call]
     return result
+
+
+def framed(x: Tensor, margin: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
+    """A copy with a margin that is still to be written; rectified, of the same ``dtype``.
+
+    x: (B, C, H, W)  ->  (B, C, H + 2 margin, W + 2 margin), channels last
+    """
+    b, c, h, w = x.shape
+    shape, layout = (b, c, h + 2 * margin, w + 2 * margin), torch.channels_last
+    out = torch.empty(shape, dtype=dtype or x.dtype, device=x.device, memory_format=layout)
+    inner = out[:, :, margin:-margin, margin:-margin]
+    if rectify:
+        torch.clamp_min(bits(x), 0, out=bits(inner))  # a negative number is a negative integer
+    else:
+        inner.copy_(x)
+    return out
 
 
 class _Reflect(torch.autograd.Function):
@@ -41,15 +75,11 @@ class _Reflect(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, margin: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, margin: int, rectify: bool) -> Tensor:
         ctx.margin, m = margin, margin
-        b, c, h, w = x.shape
-        shape = (b, c, h + 2 * m, w + 2 * m)
-        layout = torch.channels_last
-        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
-        out[:, :, m:-m, m:-m] = x
+        out = framed(x, margin, rectify)
         for i in range(m):
-            out[:, :, i, m:-m], out[:, :, -1 - i, m:-m] = x[:, :, m - i], x[:, :, i - m - 1]
+            out[:, :, i], out[:, :, -1 - i] = out[:, :, 2 * m - i], out[:, :, i - 2 * m - 1]
         for i in range(m):
             out[:, :, :, i], out[:, :, :, -1 - i] = (
                 out[:, :, :, 2 * m - i],
@@ -58,7 +88,7 @@ class _Reflect(torch.autograd.Function):
         return out  # (B, C, H + 2 margin, W + 2 margin)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         """What flowed to the border flows to the pixels it mirrors."""
         (g,), m = gradients, ctx.margin
         inner = g[:, :, m:-m, m:-m].clone(memory_format=torch.channels_last)  # (B, C, H, W)
@@ -68,7 +98,7 @@ class _Reflect(torch.autograd.Function):
         for i in range(m):
             inner[:, :, :, m - i] += _folded(g[:, :, :, i], m)
             inner[:, :, :, i - m - 1] += _folded(g[:, :, :, -1 - i], m)
-        return inner, None
+        return inner, None, None
 
 
 def _folded(line: Tensor, margin: int) -> Tensor:
@@ -84,20 +114,17 @@ class _Repeat(torch.autograd.Function):
     """For the same reason as ``_Reflect``."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        b, c, h, w = x.shape
-        shape, layout = (b, c, h + 2, w + 2), torch.channels_last
-        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
-        out[:, :, 1:-1, 1:-1] = x
-        out[:, :, 0, 1:-1], out[:, :, -1, 1:-1] = x[:, :, 0], x[:, :, -1]
+    def forward(ctx: Any, x: Tensor, rectify: bool) -> Tensor:
+        out = framed(x, 1, rectify)
+        out[:, :, 0], out[:, :, -1] = out[:, :, 1], out[:, :, -2]
         out[:, :, :, 0], out[:, :, :, -1] = out[:, :, :, 1], out[:, :, :, -2]
         return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         g = gradients[0].clone(memory_format=torch.channels_last)
         g[:, :, :, 1] += g[:, :, :, 0]
         g[:, :, :, -2] += g[:, :, :, -1]
         g[:, :, 1] += g[:, :, 0]
         g[:, :, -2] += g[:, :, -1]
-        return g[:, :, 1:-1, 1:-1].contiguous(memory_format=torch.channels_last)
+        return g[:, :, 1:-1, 1:-1].contiguous(memory_format=torch.channels_last), None

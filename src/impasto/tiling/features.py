@@ -100,7 +100,7 @@ class Level:
         """A part of a picture and its features.  ->  (1, 3, h, w), (1, C, h', w')"""
         image = self.runtime.tensor(source.read(box))
         with self.runtime.autocast():
-            return image, self.encoder(image, (self.tap,))[self.tap]
+            return image, self.encoder(image, (self.tap,), frozen=True)[self.tap]
 
 
 def level(encoder: Encoder, decoders: nn.ModuleDict, runtime: Runtime, tap: str, fit: Fit) -> Level:
