@@ -30,7 +30,7 @@ ONE_STYLE = {"johnson": "style", "dumoulin": "add"}
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the result goes.")
 @click.option("--steps", type=click.IntRange(1), help="How many, without a recipe.")
 @click.option("--device", default="auto", help="auto|cpu|cuda|mps")
-@click.option("--precision", default="auto", help="auto|fp32|bf16")
+@click.option("--precision", type=click.Choice(("auto", "fp32", "bf16")), default="auto")
 def train(
     recipe: str,
     data: Path | None,

@@ -147,7 +147,7 @@ class Features(Graph):
     ) -> Tensor:
         """``transforms.repainted`` without regions.  (B, 3, H, W)  ->  the same, [0, 1]"""
         size, decoder = (image.shape[-2], image.shape[-1]), self.decoders[tap]
-        features = self.encoder(image.to(self.dtype), (tap,))[tap]
+        features = self.encoder(image.to(self.dtype), (tap,), frozen=True)[tap]
         target = transform(features.float(), code)
         if self.mixed:
             target = features.float() + strength * (target - features.float())

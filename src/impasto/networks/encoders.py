@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from impasto import weights
 from impasto.errors import DamagedWeights, unknown
-from impasto.networks.frozen import Layers, freeze
+from impasto.networks.frozen import Frozen, freeze
 from impasto.networks.frozen import features as through
 from impasto.networks.padding import pad, recorded
 
@@ -62,7 +62,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.name = name
         self.shape = shape
-        self._frozen: tuple[object, Layers] = None, ()
+        self._frozen: tuple[object, Frozen | None] = None, None
         self.conv0 = nn.Conv2d(3, 3, 1)
         self.conv0.requires_grad_(False)
         with torch.no_grad():
@@ -125,13 +125,14 @@ class Encoder(nn.Module):
         smallest = 2 ** (len(self.shape.convs) - 1)
         return image.device.type == "cpu" and min(image.shape[-2:]) > smallest and not recorded()
 
-    def _layers(self, dtype: torch.dtype) -> Layers:
+    def _layers(self, dtype: torch.dtype) -> Frozen:
         """The layers as the faster way takes them, until the weights change."""
         tensors = (dtype, *((t.data_ptr(), t._version) for t in self.parameters()))
-        if self._frozen[0] != tensors:
-            convs = {name: _conv(self, name) for name in self.convs}
-            self._frozen = tensors, freeze(convs, self.conv0, dtype)
-        return self._frozen[1]
+        known, frozen = self._frozen
+        if frozen is None or known != tensors:
+            frozen = freeze({name: _conv(self, name) for name in self.convs}, self.conv0, dtype)
+            self._frozen = tensors, frozen
+        return frozen
 
 
 def _conv(encoder: Encoder, layer: str) -> nn.Conv2d:

@@ -6,7 +6,7 @@ ordered as integers are; padding and ReLU are one copy; only padded activations 
 normalisation of the picture is part of the first filters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -31,38 +31,49 @@ class Layer(NamedTuple):
     """Filters of the gradient, (in, out, 3, 3); those of the first layer see a group of pixels."""
 
 
-Layers = tuple[Layer, ...]
+class Frozen(NamedTuple):
+    """An encoder whose weights stay as they are."""
+
+    centre: Tensor
+    """The colour that it sees as nothing, (1, 3, 1, 1): taken off by the first layer's bias, it
+    would leave the difference of large numbers."""
+    layers: tuple[Layer, ...]
 
 
-def freeze(convs: Mapping[str, nn.Conv2d], colour: nn.Conv2d, dtype: torch.dtype) -> Layers:
+def freeze(convs: Mapping[str, nn.Conv2d], colour: nn.Conv2d, dtype: torch.dtype) -> Frozen:
     """The layers of an encoder; ``colour`` is the convolution of 1 x 1 before all others."""
     layers: list[Layer] = []
+    mix = colour.weight.detach()[:, :, 0, 0]
+    centre = torch.linalg.solve(mix.double(), -_bias(colour).double()).to(mix)
     for name, conv in convs.items():
         weight, bias, first = conv.weight.detach(), _bias(conv), not layers
         if first:  # what is reflected is normalised as well, so the order is all the same
-            bias = bias + torch.einsum("oihw,i->o", weight, _bias(colour))
-            weight = torch.einsum("oihw,ij->ojhw", weight, colour.weight.detach()[:, :, 0, 0])
+            weight = torch.einsum("oihw,ij->ojhw", weight, mix)
         back = weight.flip(2, 3).transpose(0, 1)
         filters, back = (_placed(w, dtype) for w in (weight, _grouped(back) if first else back))
         pooled = name.endswith("_1") and not first
         layers.append(Layer(f"relu{name}", pooled, filters, bias.to(dtype), back))
-    return tuple(layers)
+    return Frozen(centre.view(1, -1, 1, 1), tuple(layers))
 
 
-def features(image: Tensor, layers: Layers, taps: set[str]) -> dict[str, Tensor]:
+def features(image: Tensor, encoder: Frozen, taps: set[str]) -> dict[str, Tensor]:
     """The features at ``taps``, in order of depth; layers beyond the last tap are not run.
 
     image: (B, 3, H, W), in [0, 1]; what comes before any padding is at least two pixels wide
     """
+    layers = encoder.layers
     last = max(i for i, layer in enumerate(layers) if layer.name in taps)
     names = [layer.name for layer in layers[: last + 1] if layer.name in taps]
-    found = _Through.apply(image, layers[: last + 1], names)  # type: ignore[no-untyped-call]
+    centred = image - encoder.centre.to(image)
+    found = _Through.apply(centred, layers[: last + 1], names)  # type: ignore[no-untyped-call]
     return dict(zip(names, found, strict=True))
 
 
 class _Through(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, image: Tensor, layers: Layers, taps: list[str]) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, image: Tensor, layers: Sequence[Layer], taps: list[str]
+    ) -> tuple[Tensor, ...]:
         x, kept, found = image, list[Tensor](), list[Tensor]()
         wanted = ctx.needs_input_grad[0]
         for layer in layers:
