@@ -18,7 +18,7 @@ from impasto import weights
 from impasto.errors import DamagedWeights, unknown
 from impasto.networks.frozen import Frozen, freeze
 from impasto.networks.frozen import features as through
-from impasto.networks.padding import pad, recorded
+from impasto.networks.padding import by_hand, pad
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """The five layers that describe a style, from fine to coarse."""
@@ -123,7 +123,7 @@ class Encoder(nn.Module):
     def _has_faster_way(self, image: Tensor) -> bool:
         """On processors; what two pixels are left of in the end can be padded everywhere."""
         smallest = 2 ** (len(self.shape.convs) - 1)
-        return image.device.type == "cpu" and min(image.shape[-2:]) > smallest and not recorded()
+        return image.device.type == "cpu" and min(image.shape[-2:]) > smallest and by_hand()
 
     def _layers(self, dtype: torch.dtype) -> Frozen:
         """The layers as the faster way takes them, until the weights change."""

@@ -20,9 +20,14 @@ def bits(x: Tensor) -> Tensor:
     return x.view(INTEGERS[x.element_size()])
 
 
+def by_hand() -> bool:
+    """Whether layers may be computed on the bits of numbers: of that no graph can be made."""
+    return not recorded() and not torch.compiler.is_compiling()
+
+
 def at_once() -> bool:
-    """Whether ReLU may be part of padding: nobody wants a gradient, or makes a graph of it."""
-    return not torch.is_grad_enabled() and not recorded()
+    """Whether ReLU may be part of padding: nobody wants a gradient."""
+    return not torch.is_grad_enabled() and by_hand()
 
 
 def pad(x: Tensor, margin: int = 1, rectify: bool = False) -> Tensor:
