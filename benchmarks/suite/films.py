@@ -113,8 +113,7 @@ def in_memory(method: str, precision: str, source: Path, clock: Clock) -> None:
     from impasto.shots import FramePainter, as_tensor, batched
 
     frames = decoded(source)
-    settings = {"photo": str(source), "styles": (STYLE,), "precision": precision}
-    recipe = Recipe.model_validate({**settings, "method": method})
+    recipe = Recipe(photo=str(source), styles=(STYLE,), method=method, precision=precision)
     painter = FramePainter(prepare(recipe, as_tensor(frames[0])))
     done = 0
     for batch in batched(frames, painter.batch):

@@ -109,8 +109,8 @@ def paintings(
 
 def steadied(painted: Sequence[Map], frames: Sequence[Map], stable: float) -> list[Map]:
     """The paintings as a film has them, by the motion that is found in the frames."""
-    looks = [grey(levels(frame)) for frame in frames]
-    found = [None, *(motion(new, old) for old, new in pairwise(looks))]
+    seen = [grey(levels(frame)) for frame in frames]
+    found = [None, *(motion(new, old) for old, new in pairwise(seen))]
     stabiliser = Stabiliser(stable)
     return [stabiliser(*both) for both in zip(painted, found, strict=True)]
 
