@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,14 @@ def test_other_films_are_painted_as_pictures_are(
 ) -> None:
     job = prepare(recipe(**{"method": "johnson", **settings}), as_tensor(picture(0)))
     assert hastened(job, deep, frames) is job
+
+
+@pytest.mark.usefixtures("integers_here")
+def test_frames_in_tiles_are_not_in_integers() -> None:
+    """Torch paints those, and the film would say something else of itself."""
+    job = prepare(recipe(method="johnson"), as_tensor(picture(0)))
+    tiled = replace(job, estimate=replace(job.estimate, side=32))
+    assert hastened(tiled, frames=100_000) is tiled
 
 
 def test_transparency_goes_along_or_onto_white() -> None:

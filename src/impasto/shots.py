@@ -84,9 +84,10 @@ def hastened(job: Job, deep: bool = False, frames: int | None = None) -> Job:
     """
     recipe, method = job.recipe, job.stylizer
     long = frames is None or frames * job.canvas[0, 0].numel() >= LONG
-    if recipe.precision != "auto" or deep or not long or not suits_int8(recipe, method):
+    whole = job.estimate.side is None  # torch paints tiles
+    if recipe.precision != "auto" or deep or not long or not whole:
         return job
-    if not has_int8(recipe.device, recipe.engine):
+    if not suits_int8(recipe, method) or not has_int8(recipe.device, recipe.engine):
         return job
     recipe = recipe.model_copy(update={"precision": "int8"})
     machine = replace(job.runtime, int8=True)
