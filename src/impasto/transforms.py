@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from impasto.codes import Code, Region, Transform, coverage, mosaic
 from impasto.moments import BLOCK, EPS, mean_std, position_weights
+from impasto.networks.decoders import Decoder
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.networks.narrow import narrow
 from impasto.networks.normalisation import standardised
@@ -148,7 +149,7 @@ def _centred_moments(rows: Tensor, weight: Tensor | None) -> tuple[Tensor, Tenso
 def repainted(
     image: Tensor,
     encoder: Encoder,
-    decoder: nn.Module,
+    decoder: Decoder,
     tap: str,
     transform: Transform,
     regions: Sequence[Region],
@@ -159,23 +160,45 @@ def repainted(
     image: (B, 3, H, W), [0, 1]; decoder: of that tap; regions: codes as ``transform`` takes them
     ->  (B, 3, H, W), [0, 1]; where strength or coverage is 0 it is ``image`` itself
     """
-    size = image.shape[-2:]
     features = encoder(image, (tap,), frozen=True)[tap]
     with torch.autocast(image.device.type, enabled=False):
         target = mosaic(features, regions, transform)
-        target = target if strength == 1 else features.float().lerp(target, strength)
-    painted: Tensor = decoder(target, size).float()
-    kept = 1 - strength * coverage(regions, image)
-    if not isinstance(kept, float) or kept > 0:
-        # What the decoder loses of the picture comes back as far as the style is left out.
-        painted += kept * (image - decoder(features, size).float())
+    painted = mixed(image, features, target, decoder, strength, coverage(regions, image))
     return painted.clamp(0, 1)
+
+
+def mixed(
+    image: Tensor,
+    features: Tensor,
+    target: Tensor,
+    decoder: Decoder,
+    strength: float,
+    covered: Tensor | float,
+) -> Tensor:
+    """The picture with ``features`` moved towards ``target``, as far as strength goes.
+
+    What the decoder loses of the picture comes back as far as the style is left out.
+
+    image: (B, 3, H, W); features, target: (B, C, h, w); covered: (B or 1, 1, H, W), by any style
+    ->  (B, 3, H, W), float32, not clamped
+    """
+    size, kept = (image.shape[-2], image.shape[-1]), 1 - strength * covered
+    if strength != 1:
+        target = (strength * target).add_(features, alpha=1 - strength)
+    painted: Tensor
+    if isinstance(kept, float) and kept > 0:
+        painted = decoder.less(target, features, kept, size).float()
+        return painted.add_(image, alpha=kept)
+    painted = decoder(target, size).float()
+    if not isinstance(kept, float):
+        painted += kept * (image - decoder(features, size).float())
+    return painted
 
 
 def recolored(
     image: Tensor,
     encoder: Encoder,
-    decoder: nn.Module,
+    decoder: Decoder,
     regions: Sequence[Region],
     strength: float,
     whitening: Whitening = FULL,
@@ -199,7 +222,7 @@ def recolored(
 
 
 def _recoloring(
-    features: Tensor, decoder: nn.Module, code: Code, whitening: Whitening
+    features: Tensor, decoder: Decoder, code: Code, whitening: Whitening
 ) -> tuple[Tensor, Tensor]:
     """Weight and bias of the decoder of whitened and coloured features."""
     rows = features.permute(0, 2, 3, 1).flatten(1, 2)  # (1, HW, C)

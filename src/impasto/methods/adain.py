@@ -22,7 +22,7 @@ from impasto.codes import Code, Region, for_canvas, inner
 from impasto.costs import tiled_levels
 from impasto.engines import Engine
 from impasto.moments import EPS
-from impasto.networks.decoders import load_decoders
+from impasto.networks.decoders import decoder_of, load_decoders
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
@@ -101,8 +101,9 @@ class Adain(Stylizer):
         image = self._painted(image, regions, strength)
         if self.finish:
             regions = [Region(inner(r.code, "finish"), r.mask) for r in regions]
+            decoder = decoder_of(self.decoders, FINISH)
             with self.runtime.autocast():
-                image = recolored(image, self.encoder, self.decoders[FINISH], regions, strength)
+                image = recolored(image, self.encoder, decoder, regions, strength)
         return image.to(content.device)
 
     def _painted(self, image: Image, regions: Sequence[Region], strength: float) -> Image:
@@ -110,7 +111,7 @@ class Adain(Stylizer):
         if strength == 1 and len(regions) == 1 and regions[0].mask is None:
             code, batch = regions[0].code, (len(image), -1)
             return self.engine(image, code["mean"].expand(batch), code["std"].expand(batch))
-        decoder = self.decoders[TAP]
+        decoder = decoder_of(self.decoders, TAP)
         with self.runtime.autocast():
             return repainted(image, self.encoder, decoder, TAP, adain, regions, strength)
 

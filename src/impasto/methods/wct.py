@@ -20,7 +20,7 @@ from torch import nn
 from impasto.codes import Code, Region, for_canvas, inner
 from impasto.costs import tiled_levels
 from impasto.errors import BadInput
-from impasto.networks.decoders import load_decoders
+from impasto.networks.decoders import decoder_of, load_decoders
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
@@ -121,7 +121,7 @@ class Wct(Stylizer):
 
     def _level(self, image: Image, tap: str, regions: Sequence[Region], strength: float) -> Image:
         """Whitening and colouring at one tap.  (B, 3, H, W)  ->  the same, [0, 1]"""
-        whitening, decoder = self.config.whitening, self.decoders[tap]
+        whitening, decoder = self.config.whitening, decoder_of(self.decoders, tap)
         own = [Region(inner(region.code, tap), region.mask) for region in regions]
         if tap == TAPS[0]:
             return recolored(image, self.encoder, decoder, own, strength, whitening)

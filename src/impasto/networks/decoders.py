@@ -8,6 +8,7 @@ next convolution has seen it.
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,7 +16,10 @@ from impasto import weights
 from impasto.errors import DamagedWeights, MissingWeights, UnknownName, unknown
 from impasto.networks.encoders import TAPS, Encoder, Shape
 from impasto.networks.narrow import DoublingConv, NarrowConv
-from impasto.networks.padding import at_once, pad, recorded
+from impasto.networks.padding import at_once, pad, recorded, rectified
+
+LAST = "1_1"
+"""The convolution that paints, without a ReLU behind it."""
 
 
 class Decoder(nn.Module):
@@ -36,7 +40,7 @@ class Decoder(nn.Module):
         for name, outputs, inputs in reversed(layers):
             first, block = f"relu{name}" == tap, int(name[0])
             below = block - 1 if name.endswith("_1") else block
-            last = name == "1_1"
+            last = name == LAST
             conv = (NarrowConv if last and kind is nn.Conv2d else kind)(
                 inputs if first else _scaled(inputs, block, width),
                 _scaled(outputs, below, width),
@@ -53,18 +57,39 @@ class Decoder(nn.Module):
 
         features: (B, C, ceil(H / 2^(block-1)), ...)  ->  (B, 3, H, W), RGB about [0, 1]
         """
+        return self._layer(LAST, *self._inner(features, size), size)
+
+    def less(self, features: Tensor, other: Tensor, share: float, size: tuple[int, int]) -> Tensor:
+        """The picture of ``features`` less ``share`` of that of ``other``.
+
+        The last convolution is done once for both: it is linear.  (B, C, h, w)  ->  (B, 3, H, W)
+        """
+        parts = (self._inner(given, size) for given in (features, other))
+        x, y = (rectified(part) if active else part for part, active in parts)
+        painted = self._layer(LAST, torch.sub(x, y, alpha=share), False, size)
+        bias = self.convs[LAST].bias
+        assert isinstance(bias, Tensor)
+        return painted - share * bias[:, None, None]
+
+    def _inner(self, features: Tensor, size: tuple[int, int]) -> tuple[Tensor, bool]:
+        """What the last convolution takes, and whether it is still to be rectified."""
         x, rectify, together = features, False, at_once()
-        for name, conv in self.convs.items():
-            if isinstance(conv, DoublingConv):
-                block = int(name[0])
-                x = conv(x, (_at_block(size[0], block), _at_block(size[1], block)), rectify)
-            elif isinstance(conv, NarrowConv) and recorded():  # by fours it goes for even sides
-                x = F.conv2d(pad(x), conv.weight, conv.bias)
-            else:
-                x = conv(pad(x, rectify=rectify))  # (B, 3, H, W) at the end
+        for name in list(self.convs)[:-1]:
+            x = self._layer(name, x, rectify, size)
             rectify = together
-            if name != "1_1" and not together:
+            if not together:
                 x = F.relu_(x)
+        return x, rectify  # (B, C, H, W)
+
+    def _layer(self, name: str, x: Tensor, rectify: bool, size: tuple[int, int]) -> Tensor:
+        conv = self.convs[name]
+        if isinstance(conv, DoublingConv):
+            block = int(name[0])
+            x = conv(x, (_at_block(size[0], block), _at_block(size[1], block)), rectify)
+        elif isinstance(conv, NarrowConv) and recorded():  # by fours it goes for even sides
+            x = F.conv2d(pad(x), conv.weight, conv.bias)
+        else:
+            x = conv(pad(x, rectify=rectify))
         return x
 
 
@@ -76,6 +101,13 @@ def _at_block(side: int, block: int) -> int:
     """The side of the features of a block, for a picture with that side (pools round up)."""
     share = 1 << (block - 1)
     return (side + share - 1) // share  # in whole numbers, so that tracing sees them
+
+
+def decoder_of(decoders: nn.ModuleDict, tap: str) -> Decoder:
+    """The one of that tap."""
+    decoder = decoders[tap]
+    assert isinstance(decoder, Decoder)
+    return decoder
 
 
 def load_decoders(kind: str, encoder: Encoder, taps: Sequence[str]) -> nn.ModuleDict:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.networks.padding import bits, framed
+from impasto.networks.padding import bits, framed, rectified
 
 GROUP = 4
 """So many neighbouring pixels are computed as one of more channels, see ``narrow``."""
@@ -78,7 +78,7 @@ class _Through(torch.autograd.Function):
         wanted = ctx.needs_input_grad[0]
         for layer in layers:
             if layer.pooled:
-                whole = _rectified(x)
+                whole = rectified(x)
                 columns = _larger(whole, 3)
                 x = _larger(columns, 2)
                 if wanted:
@@ -86,7 +86,7 @@ class _Through(torch.autograd.Function):
             padded = _padded(x, layer.filters.dtype, rectify=x is not image)
             x = F.conv2d(padded, layer.filters, layer.bias)
             if layer.name in taps:
-                found.append(_rectified(x))
+                found.append(rectified(x))
             if wanted:
                 kept.append(padded)
         ctx.layers, ctx.taps, ctx.dtype = layers, taps, image.dtype
@@ -140,12 +140,6 @@ def _folded(padded: Tensor) -> Tensor:
 
 def _inner(padded: Tensor) -> Tensor:
     return padded[:, :, 1:-1, 1:-1]
-
-
-def _rectified(x: Tensor) -> Tensor:
-    """ReLU in place: a negative number is a negative integer."""
-    bits(x).clamp_min_(0)
-    return x
 
 
 def _where_positive(gradient: Tensor, output: Tensor) -> Tensor:

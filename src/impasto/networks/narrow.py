@@ -35,19 +35,23 @@ def narrow(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv2d(x, weight, bias)
     # Each of the four sees the window from its own corner; (4 out, C, h + 1, w + 1)
     four = [F.pad(weight, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1)]
-    if recorded():
-        bias = None if bias is None else bias.repeat(4)
-        return _spread(F.conv2d(x, torch.cat(four), bias, stride=2))
-    filters = torch.stack(four, 1).flatten(0, 1)
-    bias = None if bias is None else bias.repeat_interleave(4)
-    return F.pixel_shuffle(F.conv2d(x, filters, bias, stride=2), 2)
+    bias = None if bias is None else bias.repeat(4)
+    placed = F.conv2d(x, torch.cat(four), bias, stride=2)
+    return _recorded_spread(placed) if recorded() else _spread(placed)
 
 
 def _spread(four: Tensor) -> Tensor:
-    """``pixel_shuffle``, as OpenVINO writes the picture in one go.
+    """``pixel_shuffle`` of channels last, which copies two neighbours at a time.
 
     (B, 4 C, H, W), the four before the channels  ->  (B, C, 2H, 2W)
     """
+    b, c, h, w = four.shape[0], four.shape[1] // 4, four.shape[2], four.shape[3]
+    rows = four.permute(0, 2, 3, 1).reshape(b, h, w, 2, 2 * c).transpose(2, 3)
+    return rows.reshape(b, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
+
+
+def _recorded_spread(four: Tensor) -> Tensor:
+    """``_spread`` as OpenVINO writes the picture in one go: channels first."""
     b, c, h, w = four.shape[0], four.shape[1] // 4, four.shape[2], four.shape[3]
     four = four.permute(0, 2, 3, 1).reshape(b, h, w, 2, 2, c)
     return four.permute(0, 5, 1, 3, 2, 4).reshape(b, c, 2 * h, 2 * w)

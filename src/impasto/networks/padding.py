@@ -20,6 +20,12 @@ def bits(x: Tensor) -> Tensor:
     return x.view(INTEGERS[x.element_size()])
 
 
+def rectified(x: Tensor) -> Tensor:
+    """ReLU in place: a negative number is a negative integer."""
+    bits(x).clamp_min_(0)
+    return x
+
+
 def by_hand() -> bool:
     """Whether layers may be computed on the bits of numbers: of that no graph can be made."""
     return not recorded() and not torch.compiler.is_compiling()

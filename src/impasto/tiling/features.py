@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from impasto.codes import Code, Region, coverage, mosaic
 from impasto.moments import EPS
-from impasto.networks.decoders import Decoder
+from impasto.networks.decoders import Decoder, decoder_of
 from impasto.networks.encoders import Encoder
 from impasto.runtime import Runtime
 from impasto.tiling.geometry import Box, Grid, Tile, decoding, encoding, reach, stride
 from impasto.tiling.raster import Raster
 from impasto.tiling.statistics import Statistics
 from impasto.tiling.walk import OnTile, Walk, share
-from impasto.transforms import FULL, Whitening, coloring
+from impasto.transforms import FULL, Whitening, coloring, mixed
 
 Map = Code
 """What a transform does to every position: ``mean``, then ``scale`` or ``matrix``, ``shift``."""
@@ -105,9 +105,7 @@ class Level:
 
 def level(encoder: Encoder, decoders: nn.ModuleDict, runtime: Runtime, tap: str, fit: Fit) -> Level:
     """The level of a tap with its decoder."""
-    decoder = decoders[tap]
-    assert isinstance(decoder, Decoder)
-    return Level(encoder, decoder, tap, fit, runtime)
+    return Level(encoder, decoder_of(decoders, tap), tap, fit, runtime)
 
 
 @torch.no_grad()
@@ -138,15 +136,10 @@ def repainted(
     def paint(tile: Tile) -> Tensor:
         image, features = level.features(source, tile.seen)
         own = _regions(maps, deep, tile.seen.over(level.stride))
+        covered = coverage(_regions(maps, fine, tile.seen), image)
+        target = mosaic(features, own, applied)
         with level.runtime.autocast():
-            painted = _decoded(
-                level,
-                image,
-                features,
-                own,
-                strength,
-                coverage(_regions(maps, fine, tile.seen), image),
-            )
+            painted = mixed(image, features, target, level.decoder, strength, covered)
         return tile.inner.of(painted).clamp(0, 1)
 
     for tile, painted in walk.over(grid, sides, paint):
@@ -174,26 +167,6 @@ def _maps(
         for statistics, part in zip(own, parts, strict=True):
             statistics.join(part)
     return [level.fit(statistics, r.code) for statistics, r in zip(own, regions, strict=True)]
-
-
-def _decoded(
-    level: Level,
-    image: Tensor,
-    features: Tensor,
-    regions: Sequence[Region],
-    strength: float,
-    covered: Tensor | float,
-) -> Tensor:
-    """The rest of ``transforms.repainted``, once the maps are known.  ->  (1, 3, h, w)"""
-    size = (image.shape[-2], image.shape[-1])
-    with torch.autocast(image.device.type, enabled=False):
-        target = mosaic(features, regions, applied)
-        target = target if strength == 1 else features.float().lerp(target, strength)
-    painted: Tensor = level.decoder(target, size).float()
-    kept = 1 - strength * covered
-    if not isinstance(kept, float) or kept > 0:
-        painted += kept * (image - level.decoder(features, size).float())
-    return painted
 
 
 def _scaled(region: Region, size: tuple[int, int]) -> Region:
