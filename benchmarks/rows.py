@@ -246,10 +246,15 @@ def keep_machine(results: Path, machine: Machine) -> None:
 
 
 def processor() -> str:
-    """The name of the processor, as the system tells it."""
+    """The name of the processor, as the system tells it, and its family.
+
+    Clouds call generations by one name that multiply at half and at full width.
+    """
     info = Path("/proc/cpuinfo")
-    if info.exists() and (found := re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M)):
-        return found[1].strip()
+    text = info.read_text() if info.exists() else ""
+    if found := re.search(r"^model name\s*:\s*(.+)$", text, re.M):
+        family = re.search(r"^cpu family\s*:\s*(\d+)\nmodel\s*:\s*(\d+)$", text, re.M)
+        return found[1].strip() + (" family {} model {}".format(*family.groups()) if family else "")
     if sys.platform == "darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -38,6 +38,8 @@ FLOORS = {
     "openvino": 2,
     "quantised": 2,
     "flow": 2,
+    "steady": 3,
+    "keyframes": 3,
     "style": 3,
     "tiling": 3,
     "codes": 2,
@@ -54,6 +56,7 @@ FLOORS = {
     "sources": 5,
     "painter": 6,
     "shots": 6,
+    "finishing": 6,
     "timelapse": 6,
     "training": 6,
     "evaluate": 6,
@@ -91,6 +94,7 @@ SAME_FLOOR = {
     ("costs", "tiling"),
     ("stylizer", "tiling"),  # ... and paints in tiles
     ("tiling", "transforms"),  # the same formulas from statistics of tiles
+    ("finishing", "shots"),
     ("timelapse", "shots"),  # frames as they are encoded
     ("pipeline", "auto"),  # who does the work
     ("pipeline", "estimate"),  # the estimate comes before the work

@@ -1,11 +1,7 @@
-"""Motion between frames, and paintings held along it, on films whose motion is known exactly."""
-
-from itertools import pairwise
+"""Motion between frames, on films whose motion is known exactly."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from impasto import flow
 from impasto.evaluate.stability import KINDS, camera, filmed, warping_error
@@ -18,12 +14,6 @@ pytest.importorskip("cv2")
 def photo(name: str = "chelsea") -> flow.Map:
     pixels = scaled(sample_photo(name), 226)[0].permute(1, 2, 0).numpy()
     return np.ascontiguousarray(pixels)
-
-
-def grain(like: flow.Map, seed: int) -> flow.Map:
-    """A painting with strokes of its own in every frame."""
-    noise = np.random.default_rng(seed).normal(0, 0.1, like.shape)
-    return np.asarray((like + noise).clip(0, 1), np.float32)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -83,53 +73,6 @@ def test_warping_is_exact_for_whole_pixels() -> None:
     assert flow.warp(picture, moved)[:17, :28] == pytest.approx(picture[3:, 2:], abs=1e-6)
 
 
-@given(st.floats(0, 1))
-@settings(max_examples=10, deadline=None)
-def test_a_steady_painting_stays(stable: float) -> None:
-    picture = photo()[:40, :60]
-    still = flow.Motion(np.zeros((40, 60, 2), np.float32), np.ones((40, 60), np.float32))
-    assert flow.held(picture, picture, still, stable) == pytest.approx(picture, abs=1e-4)
-
-
-def test_contrast_that_averaging_took_comes_back() -> None:
-    plain = np.full((64, 64, 3), 0.5, np.float32)
-    a, b = grain(plain, 1), grain(plain, 2)
-    mean = (a + b) / 2
-    again = flow.contrasted(mean, a)
-    before, blended, after = ((x @ (0.299, 0.587, 0.114)).std() for x in (a, mean, again))
-    assert blended < 0.75 * before
-    assert after == pytest.approx(before, rel=0.1)
-    assert (again >= 0).all() and (again <= 1).all()
-
-
-def test_stable_takes_two_fifths_of_the_warping_error() -> None:
-    frames, flows = filmed(photo(), "pan", 8, (96, 128))
-    painted = [grain(frame, seed) for seed, frame in enumerate(frames)]
-    looks = [flow.grey(frame) for frame in frames]
-    motions = [None, *(flow.motion(b, a) for a, b in pairwise(looks))]
-
-    def error(stable: float) -> float:
-        steady = flow.Stabiliser(stable)
-        films = [steady(p, m) for p, m in zip(painted, motions, strict=True)]
-        return warping_error(films, flows)
-
-    assert error(0) == pytest.approx(warping_error(painted, flows))
-    assert error(0.3) < 0.65 * error(0)
-    assert error(0.7) < error(0.5) < error(0.3)
-
-
-def test_a_grey_film_cheats_the_metric() -> None:
-    frames, flows = filmed(photo(), "turn", 3, (48, 64))
-    assert warping_error([np.full_like(f, 0.5) for f in frames], flows) == pytest.approx(0)
-
-
-def test_a_cut_begins_anew() -> None:
-    a, b = photo()[:32, :32], photo("coffee")[:32, :32]
-    steady = flow.Stabiliser(0.9)
-    steady(a, None)
-    assert (steady(b, None) == b).all()
-
-
 def test_deep_frames_look_like_shallow_ones() -> None:
     levels = np.rint(photo()[:32, :32] * 255).astype(np.uint8)
     deep = levels.astype(np.uint16) * 257
@@ -144,3 +87,33 @@ def test_flow_is_looked_for_on_a_smaller_frame() -> None:
     large = flow.at_size(found, 40, 1000)
     assert large.trust.shape == (40, 1000)
     assert large.flow[..., 0] == pytest.approx(1000 / 384, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_motion_over_two_frames_is_that_of_both(kind: str) -> None:
+    frames, flows = filmed(photo(), kind, 3, (96, 128))
+    first, second = (
+        flow.Motion(moved, np.full((96, 128), trust, np.float32))
+        for moved, trust in zip(flows, (0.5, 0.8), strict=True)
+    )
+    both = flow.composed(second, first)
+    inner = flow.warp(frames[0], both.flow)[8:-8, 8:-8] - frames[2][8:-8, 8:-8]
+    assert np.abs(inner).mean() < 0.02
+    assert both.trust[48, 64] == pytest.approx(0.4)
+
+
+def test_motion_is_found_both_ways() -> None:
+    frames, flows = filmed(photo(), "pan", 2, (96, 128))
+    looks = [flow.grey(frame) for frame in frames]
+    both = flow.motions(looks[1], looks[0])
+    assert both is not None
+    back, forth = (np.median(found.flow[8:-8, 8:-8], (0, 1)) for found in both)
+    assert back == pytest.approx(flows[0][48, 64], abs=0.15)
+    assert forth == pytest.approx(-flows[0][48, 64], abs=0.15)
+    assert flow.motions(looks[0], flow.grey(photo("coffee")[:96, :128])) is None
+
+
+def test_what_neither_picture_shows_is_what_both_make_of_it() -> None:
+    still = flow.Motion(np.zeros((4, 5, 2), np.float32), np.zeros((4, 5), np.float32))
+    old, new = np.zeros((4, 5), np.float32), np.ones((4, 5), np.float32)
+    assert flow.faded(old, new, still, still) == pytest.approx(1 - flow.BEFORE, abs=1e-4)

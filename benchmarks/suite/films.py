@@ -2,10 +2,10 @@
 
 A film of 1280 x 720 pixels, made of a sample photo that the camera pans over. Ways: ``frames``
 paints its frames, which are in memory already, as pictures are painted, and ``int8`` as those of
-films are, in integers; ``film`` is the whole command without steadying, ``steady`` with what is the
-default; ``folder`` is ``impasto batch`` on the frames as JPEG files.
-What has to get ready on the way (engines compile after some frames) is not counted: the clock
-starts after 24 frames.
+films are, in integers; ``film`` is the whole command without steadying, ``every`` with it and every
+frame painted, ``steady`` as it is by default; ``folder`` is ``impasto batch`` on the frames as JPEG
+files. What has to get ready on the way (engines compile after some frames) is not counted: the
+clock starts after 24 frames.
 """
 
 import json
@@ -29,7 +29,7 @@ from impasto.runtime import has_int8
 
 METHODS = ("johnson", "dumoulin", "adain")
 STYLE = "starry-night"
-WAYS = ("frames", "int8", "film", "steady", "folder")
+WAYS = ("frames", "int8", "film", "every", "steady", "folder")
 SIZE, FRAMES, WARM = 1280, 100, 24
 
 
@@ -78,9 +78,9 @@ def measured(cell: Cell, source: Path, warm: int) -> Mapping[str, float]:
         in_memory(cell.method, "int8" if cell.way == "int8" else "auto", source, clock)
     else:
         recipe = Recipe(photo=str(source), styles=(STYLE,), method=cell.method)
-        stable = STABLE if cell.way == "steady" else 0.0
-        target = source.with_name("out.mp4")
-        paint_film(recipe, target, lambda event: clock.at(event.get("done")), stable=stable)
+        stable, every = 0.0 if cell.way == "film" else STABLE, 2 if cell.way == "steady" else 1
+        target, at = source.with_name("out.mp4"), lambda event: clock.at(event.get("done"))
+        paint_film(recipe, target, at, stable=stable, every=every)
     return clock.figures()
 
 

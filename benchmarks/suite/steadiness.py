@@ -2,13 +2,14 @@
 
 Four photos are turned, panned, zoomed and shaken, near and far, 192 x 256 px, with grain, and
 painted as a film is. Settings: ``stable 0`` is frame by frame; ``grey`` a film without any error
-and without style; ``int8`` with convolutions in integers, where processor and method can do that.
-style_error is that of the packaged encoder, of every second frame from the fourth on.
+and without style; ``every 2`` has frames that are made of those before and after them; ``int8``
+convolutions in integers, where processor and method can do that. style_error is that of the
+packaged encoder, of every frame from the fourth on.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import pairwise, product
+from itertools import chain, product
 from statistics import mean
 
 import numpy as np
@@ -18,13 +19,17 @@ from suite.films import does_int8
 from impasto.evaluate.perception import style_errors
 from impasto.evaluate.stability import filmed, warping_error
 from impasto.film import STABLE
-from impasto.flow import Map, Stabiliser, grey, motion
+from impasto.finishing import steadied
+from impasto.flow import Map
+from impasto.keyframes import shots
 from impasto.media.image import resize
 from impasto.media.samples import sample_photo
+from impasto.media.video.frames import Frame
 from impasto.networks.encoders import load_encoder
 from impasto.pipeline import prepare
 from impasto.recipe import Recipe
 from impasto.shots import FramePainter, as_tensor
+from impasto.steady import Stabiliser
 from impasto.style import looks, named
 
 PAIRS = (
@@ -43,7 +48,7 @@ PARTS = (0.5, 0.8)
 
 LEVELS = (0.0, 0.2, 0.3, 0.35, 0.4, 0.5, 0.8)
 SIZE, FRAMES, GRAIN = (192, 256), 8, 0.01
-SETTLED = slice(3, None, 2)
+SETTLED = slice(3, None)
 """The frames whose style is looked at."""
 
 
@@ -57,8 +62,9 @@ def cells() -> Iterator[Cell]:
     """Every pair with every setting."""
     for method, style in PAIRS:
         settings = [f"stable {stable:g}" for stable in LEVELS] + ["grey"]
+        settings += [f"every 2, stable {stable:g}" for stable in LEVELS if stable > 0]
         if does_int8(method):
-            settings += ["int8, stable 0", f"int8, stable {STABLE:g}"]
+            settings += ["int8, stable 0", f"int8, every 2, stable {STABLE:g}"]
         for setting in settings:
             yield Cell(
                 benchmark="steadiness",
@@ -72,8 +78,8 @@ def cells() -> Iterator[Cell]:
 
 def measured(cell: Cell, count: int) -> Mapping[str, float]:
     """Means over the films."""
-    setting = cell.setting.removeprefix("int8, ")
-    precision = "auto" if setting == cell.setting else "int8"
+    *manner, setting = cell.setting.split(", ")
+    precision, every = "int8" if "int8" in manner else "auto", 2 if "every 2" in manner else 1
     errors, styles = [], []
     for shot in product(SHOTS, PARTS, (count,)):
         frames, flows = film(*shot)
@@ -81,7 +87,7 @@ def measured(cell: Cell, count: int) -> Mapping[str, float]:
             done = [np.full_like(frame, 0.5) for frame in frames]
         else:
             painted = paintings(cell.method, cell.style or "", precision, shot)
-            done = steadied(painted, frames, float(setting.removeprefix("stable ")))
+            done = as_filmed(painted, frames, float(setting.removeprefix("stable ")), every)
         errors.append(warping_error(done, flows))
         styles.append(style_error(done[SETTLED], cell.style or ""))
     return {"warping_error": mean(errors), "style_error": mean(styles)}
@@ -107,12 +113,17 @@ def paintings(
     return [painter([frame])[0] for frame in frames]
 
 
-def steadied(painted: Sequence[Map], frames: Sequence[Map], stable: float) -> list[Map]:
+def as_filmed(
+    painted: Sequence[Map], frames: Sequence[Map], stable: float, every: int
+) -> list[Map]:
     """The paintings as a film has them, by the motion that is found in the frames."""
-    seen = [grey(levels(frame)) for frame in frames]
-    found = [None, *(motion(new, old) for old, new in pairwise(seen))]
+    given = [Frame(levels(frame), number, 1) for number, frame in enumerate(frames)]
     stabiliser = Stabiliser(stable)
-    return [stabiliser(*both) for both in zip(painted, found, strict=True)]
+    done = (
+        steadied(stabiliser, shot, painted[shot.frame.pts])
+        for shot in shots(given, stable, every=every)
+    )
+    return [painting for _, painting in chain.from_iterable(done)]
 
 
 def levels(frame: Map) -> np.ndarray:

@@ -17,12 +17,15 @@ BYTES = 280.0
 def once(engine: Engine, image: Tensor, row: Tensor | None, scale: float) -> Tensor:
     """The picture painted at 1 / ``scale`` of its size and enlarged: strokes grow with ``scale``.
 
-    image: (B, 3, H, W), [0, 1]; row: (1, row_size)  ->  (B, 3, H, W)
+    image: (B, 3, H, W), [0, 1]; row: (1, row_size)  ->  (B, 3, H, W), [0, 1]
     """
     height, width = image.shape[-2:]
     small = scaled(image, max(1, round(max(height, width) / scale)))
     rows = None if row is None else row.to(image.device).expand(len(image), -1)
-    return resize(engine(engine.runtime.tensor(small), rows), (height, width))
+    painted = engine(engine.runtime.tensor(small), rows)
+    if painted.shape[-2:] == (height, width):
+        return painted
+    return resize(painted, (height, width)).clamp(0, 1)
 
 
 def between(
@@ -36,9 +39,10 @@ def between(
     image: (B, 3, H, W), [0, 1]; own, row: (1 or B, row_size)  ->  (B, 3, H, W), [0, 1]
     """
     painted = once(engine, image, own.lerp(row.to(own), strength), scale)
-    if strength < 1:
-        painted = painted + (1 - strength) * (image - once(engine, image, own, scale))
-    return painted.clamp(0, 1)
+    if strength == 1:
+        return painted
+    lost = image - once(engine, image, own, scale)
+    return (painted + (1 - strength) * lost).clamp(0, 1)
 
 
 def one_pass(height: int, width: int) -> Cost:

@@ -1,44 +1,38 @@
 """From a film to a painted film: decoding, painting and encoding at once, frame by frame."""
 
 import time
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from impasto.commands import OnEvent, undisturbed
 from impasto.errors import BadInput
 from impasto.estimate import peak_mb
-from impasto.flow import Map, Stabiliser
+from impasto.finishing import DEPTH, Writer
+from impasto.flow import Map
+from impasto.keyframes import EVERY, Shot, shots
 from impasto.media import image as media
 from impasto.media.video.frames import Film, Span, required
 from impasto.media.video.join import assemble
-from impasto.media.video.parts import Coding, Encoder, Parts
+from impasto.media.video.parts import Coding, Parts
 from impasto.media.video.source import check_film_target, open_film, read_frames
-from impasto.overlap import Behind, ahead
+from impasto.overlap import ahead
 from impasto.pipeline import Job, prepare
 from impasto.recipe import Recipe
 from impasto.shots import (
     FramePainter,
-    Shot,
     as_tensor,
     batched,
     blended,
     check_recipe,
     coded,
     hastened,
-    integers,
     seconds_each,
-    shots,
 )
 
 STABLE = 0.35
 """45 % of the warping error gone, at 7 % more style_error (docs/films.md)."""
-
-DEPTH = 4
-"""Frames that may wait between two stages."""
-
-PART_SECONDS, PART_WORK = 10.0, 60.0
-"""A part is finished after so many seconds of film, or of work: no more is lost by a kill."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +51,14 @@ def paint_film(
     on_event: OnEvent = lambda _: None,
     *,
     stable: float = STABLE,
+    every: int = EVERY,
     span: Span | None = None,
     preview: bool = False,
 ) -> Filmed:
     """Paint the film or animation that the Recipe names, and write it to ``target``.
 
     stable: 0 paints frame by frame, 1 keeps what is painted as long as it is seen
+    every: 2 paints every second frame, where those between can be made of their neighbours
     span: the part that is painted; preview: write the first painted frame beside the target
 
     What is finished outlives a kill: the same call goes on from there. Ctrl-C writes the film as
@@ -70,7 +66,7 @@ def paint_film(
     """
     required("cv2")
     span = span or Span()
-    _check(stable, span)
+    _check(stable, every, span)
     check_recipe(recipe)
     film = open_film(Path(recipe.photo))
     check_film_target(target, film)
@@ -78,12 +74,18 @@ def paint_film(
     if first is None:
         raise BadInput(f"No frame of {film.path} lies between --from and --to.")
     job = prepare(recipe, as_tensor(first.pixels))
-    job = hastened(job, film.deep, expected(film, span))
+    painted = _painted(film, span, stable, every)
+    job = hastened(job, film.deep, painted)
     coding = coded(film, job, target)
-    _announce(job, film, span, coding, seconds_each(job, stable), on_event)
-    parts = Parts(target.with_name(f".{target.name}.parts"), _work(job, film, stable, span, target))
+    seconds = seconds_each(job, stable) * (painted or 1)
+    _announce(job, film, span, coding, seconds, on_event)
+    parts = Parts(
+        target.with_name(f".{target.name}.parts"), _work(job, film, (stable, every), span, target)
+    )
+    production = _Production(job, film, span, coding, parts, target, on_event)
     try:
-        return _Production(job, film, span, coding, parts, target, on_event).run(stable, preview)
+        with _one_thread_each():
+            return production.run(stable, every, preview)
     finally:
         parts.release()
 
@@ -105,17 +107,18 @@ class _Production:
         self.parts, self.target, self.on_event = parts, target, on_event
         self.total = expected(film, span)
 
-    def run(self, stable: float, preview: bool) -> Filmed:
+    def run(self, stable: float, every: int, preview: bool) -> Filmed:
         start, finished = time.perf_counter(), self.parts.finished()
         before = sum(len(part.times) for part in finished)
         after = finished[-1].times[-1][0] if finished else None
         if before:
             self._notice(f"Going on after {before} frames that are finished.")
         last = finished[-1].last() if finished else None
-        writer = _Writer(self.parts, self.coding, blended(self.job, stable), last)
+        writer = Writer(self.parts, self.coding, blended(self.job, stable), last)
         painter, interrupted = FramePainter(self.job, last), False
         try:
-            self._paint(painter, writer, stable, after, before, preview)
+            ready = self._shots(stable, every, after)
+            self._paint(painter, writer, ready, before, preview)
         except KeyboardInterrupt:
             interrupted = True
         with undisturbed():
@@ -126,28 +129,30 @@ class _Production:
         self.on_event({**self._figures(done), "load_seconds": round(self.job.load_seconds, 2)})
         return done
 
+    def _shots(self, stable: float, every: int, after: int | None) -> Generator[Shot, None, None]:
+        """What comes after that tick, found in a thread of its own."""
+        # Once more the last finished frame: the motion to the next one begins there.
+        since = None if after is None else after - 1
+        frames = read_frames(self.film, self.span, self._notice, since)
+        return ahead(shots(frames, stable, after, every), DEPTH)
+
     def _paint(
         self,
         painter: FramePainter,
-        writer: "_Writer",
-        stable: float,
-        after: int | None,
+        writer: Writer,
+        ready: Generator[Shot, None, None],
         before: int,
         preview: bool,
     ) -> None:
         start, done = time.perf_counter(), before
-        # Once more the last finished frame: the motion to the next one begins there.
-        frames = read_frames(
-            self.film, self.span, self._notice, None if after is None else after - 1
-        )
-        with closing(ahead(shots(frames, stable, after), DEPTH)) as ready:
+        with closing(ready):
             for batch in batched(ready, painter.batch):
                 paintings = painter([shot.frame.pixels for shot in batch], batch[0].motion)
                 if preview and done == before:
                     self._preview(paintings[0])
                 for shot, painted in zip(batch, paintings, strict=True):
                     writer.put(shot, painted)
-                done += len(batch)
+                    done += shot.count
                 pace = (time.perf_counter() - start) / (done - before)
                 self._step(done, pace)
 
@@ -194,41 +199,16 @@ class _Production:
         }
 
 
-class _Writer:
-    """Stabilises and encodes in a thread of its own, part by part."""
-
-    def __init__(self, parts: Parts, coding: Coding, stable: float, last: Map | None) -> None:
-        self.parts, self.coding = parts, coding
-        self.stabiliser = Stabiliser(stable, last)
-        self.count = 0
-        self._encoder: Encoder | None = None
-        self._begun = 0.0
-        self._thread = Behind[tuple[Shot, Map]](self._write, DEPTH)
-
-    def put(self, shot: Shot, painted: Map) -> None:
-        self._thread.put((shot, painted))
-
-    def finish(self) -> None:
-        self._thread.close()
-        self._close()
-        self._thread.check()
-
-    def _write(self, item: tuple[Shot, Map]) -> None:
-        shot, painted = item
-        steady = self.stabiliser(painted, shot.motion)
-        if self._encoder is None:
-            self._encoder, self._begun = self.parts.next(self.coding), time.perf_counter()
-        pixels = integers(steady, shot.frame, self.coding)
-        self._encoder.write(pixels, shot.frame.pts, shot.frame.duration)
-        self.count += 1
-        length = (shot.frame.pts - self._encoder.times[0][0]) * self.coding.time_base
-        if length >= PART_SECONDS or time.perf_counter() - self._begun >= PART_WORK:
-            self._close()
-
-    def _close(self) -> None:
-        if self._encoder is not None:
-            encoder, self._encoder = self._encoder, None
-            encoder.close(self.stabiliser.last)
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """OpenCV without threads of its own: all processors have frames to work on."""
+    cv2 = required("cv2")
+    count = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(count)
 
 
 def expected(film: Film, span: Span) -> int | None:
@@ -240,9 +220,17 @@ def expected(film: Film, span: Span) -> int | None:
     return max(1, round(film.frames * min(1.0, share)))
 
 
-def _check(stable: float, span: Span) -> None:
+def _painted(film: Film, span: Span, stable: float, every: int) -> int | None:
+    """About how many of them have to be painted."""
+    count = expected(film, span)
+    return count if count is None or stable == 0 else -(-count // every)
+
+
+def _check(stable: float, every: int, span: Span) -> None:
     if not 0 <= stable <= 1:
         raise BadInput(f"--stable is {stable:g}; it goes from 0 (frame by frame) to 1 (steady).")
+    if every not in (1, 2):
+        raise BadInput(f"--every is {every}: 1 paints every frame, 2 every second one.")
     if span.stop is not None and span.stop <= (span.start or 0.0):
         start = span.start or 0.0
         raise BadInput(f"--to is {span.stop:g} s, which is not after --from, {start:g} s.")
@@ -258,7 +246,7 @@ def _announce(
             "method": job.recipe.method,
             "size": [coding.width, coding.height],
             "frames": count,
-            "seconds": round(seconds * (count or 1), 1),
+            "seconds": round(seconds, 1),
             "peak_mb": round(job.estimate.peak_mb),
         }
     )
@@ -273,13 +261,15 @@ def _announce(
         on_event({"event": "notice", "text": text})
 
 
-def _work(job: Job, film: Film, stable: float, span: Span, target: Path) -> dict[str, object]:
+def _work(
+    job: Job, film: Film, steadied: tuple[float, int], span: Span, target: Path
+) -> dict[str, object]:
     """All that the painted frames depend on: what was finished for other work is of no use."""
     sources = [film.path, *(Path(share.source) for share in job.recipe.styles)]
     sources += [Path(path) for m in job.recipe.masks for path in (m.mask, m.style)]
     return {
         "recipe": job.recipe.model_dump(mode="json"),
-        "stable": stable,
+        "steadied": steadied,
         "span": asdict(span),
         "suffix": target.suffix.lower(),
         "files": [(str(path), _stamp(path)) for path in sources],

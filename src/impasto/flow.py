@@ -1,17 +1,12 @@
-"""Stability: what a film paints stays on the things it was painted on, by optical flow.
+"""Motion between the frames of a film, by optical flow.
 
-Ruder, Dosovitskiy & Brox 2016, arXiv:1604.08610: the last painting, moved along with the film,
-goes into the next one wherever the flow holds there and back (eq. (3) and (4)). Flow by dense
-inverse search: Kroeger et al. 2016, arXiv:1603.03590, as OpenCV has it.
-
-Differs: nothing is optimised; painting and moved painting are blended, and the blend gets back the
-contrast that an average of two textures loses.
+Dense inverse search: Kroeger et al. 2016, arXiv:1603.03590, as OpenCV has it. What is occluded is
+found as in Ruder, Dosovitskiy & Brox 2016, arXiv:1604.08610, eq. (3) and (4).
 
 Pictures here are arrays (H, W, 3), float32, sRGB in [0, 1]; a flow is (H, W, 2), pixels (x, y):
 where each pixel of the new picture was in the old one.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,18 +28,14 @@ LOST = 0.6
 FAINT = 0.02
 """Lightness by which a moved frame may differ from the new one before its painting is doubted."""
 
+BEFORE = 0.8
+"""Share of what was before, between two pictures: what holds is sharper than what fades."""
+
+NOTHING = 1e-3
+"""Trust that is none, so that something is seen where there is no other."""
 
 SMALLEST = 16
 """Frames with a shorter side are too small to find flow in, pixels."""
-
-OCTAVES = 3
-"""Octaves of detail that are given back their contrast."""
-
-FLAT = 1e-5
-"""Energy of detail below which a place is flat, and nothing is strengthened."""
-
-MOST = 1.5
-"""Most by which detail is strengthened."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +67,28 @@ def motion(new: Grey, old: Grey) -> Motion | None:
 
     new, old: see ``grey``
     """
+    both = motions(new, old)
+    return None if both is None else both[0]
+
+
+def motions(new: Grey, old: Grey) -> tuple[Motion, Motion] | None:
+    """How ``new`` came out of ``old``, and where ``old`` went in ``new``; None after a cut."""
     if new.shape != old.shape or min(new.shape) < SMALLEST or likeness(new, old) < CUT:
         return None
     back, forth = flow(new, old), flow(old, new)
-    trust = consistent(back, forth) * alike(new, old, back)
-    return Motion(back, trust) if float(trust.mean()) > 1 - LOST else None
+    came = Motion(back, consistent(back, forth) * alike(new, old, back))
+    if float(came.trust.mean()) <= 1 - LOST:
+        return None
+    return came, Motion(forth, consistent(forth, back) * alike(old, new, forth))
+
+
+def composed(later: Motion, earlier: Motion) -> Motion:
+    """How a frame came out of the one before the last.
+
+    later: out of the last one; earlier: that one out of the one before
+    """
+    there = warp(np.dstack([earlier.flow, earlier.trust]), later.flow)  # (H, W, 3)
+    return Motion(later.flow + there[..., :2], later.trust * there[..., 2].clip(0, 1))
 
 
 def flow(new: Grey, old: Grey) -> Map:
@@ -152,6 +160,19 @@ def likeness(new: Grey, old: Grey) -> float:
     return float(np.minimum(*(np.convolve(b, (0.25, 0.5, 0.25), "same") for b in bins)).sum())
 
 
+def faded(old: Map, new: Map, back: Motion, forth: Motion) -> Map:
+    """What a frame between two pictures shows of both, which are moved to it already.
+
+    back: how the frame came out of the old one; forth: where it is in the new one. Each counts as
+    far as it can be trusted, the old one four times as much.  (H, W, ...)  ->  the same
+    """
+    import cv2
+
+    before, after = BEFORE * (back.trust + NOTHING), (1 - BEFORE) * (forth.trust + NOTHING)
+    share = before / (before + after)  # (H, W)
+    return _map(cv2.blendLinear(old, new, share, 1 - share))
+
+
 def at_size(found: Motion, height: int, width: int) -> Motion:
     """The same motion for a larger picture."""
     import cv2
@@ -167,86 +188,6 @@ def at_size(found: Motion, height: int, width: int) -> Motion:
     return Motion(large, trust)
 
 
-class Stabiliser:
-    """Blends every painting with the last one, moved along; remembers one picture."""
-
-    def __init__(self, stable: float, last: Map | None = None) -> None:
-        """``stable``: 0 paints frame by frame, 1 keeps what was painted as long as it is seen."""
-        self.stable, self.last = stable, last
-
-    def __call__(self, painted: Map, found: Motion | None) -> Map:
-        """The painting of the next frame.  found: None after a cut, which begins anew"""
-        if self.stable > 0 and found is not None and self.last is not None:
-            painted = held(painted, self.last, found, self.stable)
-        self.last = painted
-        return painted
-
-
-def held(painted: Map, last: Map, found: Motion, stable: float) -> Map:
-    """The painting blended with the last one, moved along.  (H, W, 3)  ->  (H, W, 3), [0, 1]"""
-    import cv2
-
-    found = at_size(found, *painted.shape[:2])
-    share = np.float32(stable) * found.trust  # (H, W)
-    blend = _map(cv2.blendLinear(warp(last, found.flow), painted, share, 1 - share))
-    return contrasted(blend, painted)
-
-
-def contrasted(blend: Map, painted: Map) -> Map:
-    """The blend with the local contrast of the painting, of which averaging took some.
-
-    Octave by octave, on a pyramid (Burt & Adelson 1983); how much is seen in lightness.
-
-    (H, W, 3), (H, W, 3)  ->  (H, W, 3), [0, 1]
-    """
-    import cv2
-
-    light, wanted = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (blend, painted))
-    gains = _gains(_map(light), _map(wanted), OCTAVES)
-    result = _strengthened(blend, gains)
-    return np.clip(result, 0, 1, out=result)
-
-
-def _gains(blend: Map, painted: Map, octaves: int) -> list[Map]:
-    """How much each octave of the blend lacks, fine ones first.
-
-    (H, W), (H, W)  ->  (H/2, W/2), (H/4, W/4) ...: energy is smooth, so half the size does
-    """
-    import cv2
-
-    height, width = blend.shape
-    if octaves == 0 or min(height, width) < SMALLEST:
-        return []
-    small, wanted = _map(cv2.pyrDown(blend)), _map(cv2.pyrDown(painted))
-    there = _energy(blend - _map(cv2.pyrUp(small, dstsize=(width, height))))
-    own = _energy(painted - _map(cv2.pyrUp(wanted, dstsize=(width, height))))
-    gain: Map = np.sqrt((own + FLAT) / (there + FLAT)).clip(1, MOST)
-    return [gain, *_gains(small, wanted, octaves - 1)]
-
-
-def _strengthened(picture: Map, gains: Sequence[Map]) -> Map:
-    """The picture with each octave times its gain.  (H, W, 3)  ->  the same"""
-    import cv2
-
-    if not gains:
-        return picture
-    small, size = _map(cv2.pyrDown(picture)), (picture.shape[1], picture.shape[0])
-    gain = _map(cv2.resize(gains[0], size, interpolation=cv2.INTER_LINEAR))
-    # Away from the blurred picture, or towards it: fine detail is what lies between
-    result = _map(cv2.blendLinear(picture, cv2.pyrUp(small, dstsize=size), gain, 1 - gain))
-    result += _map(cv2.pyrUp(_strengthened(small, gains[1:]) - small, dstsize=size))
-    return result
-
-
 def _map(array: Any) -> Map:
     """What OpenCV gives, whose types say less than we know."""
     return np.asarray(array, np.float32)
-
-
-def _energy(fine: Map) -> Map:
-    """How much detail there is around each place.  (H, W)  ->  (H/2, W/2)"""
-    import cv2
-
-    size = (fine.shape[1] + 1) // 2, (fine.shape[0] + 1) // 2
-    fine = np.square(fine, out=fine)
-    return _map(cv2.blur(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), (5, 5)))

@@ -11,7 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from impasto.errors import Notice
@@ -107,15 +109,26 @@ def inferred(requests: Sequence[Any], inputs: Sequence[Tensor]) -> Tensor:
 
     inputs: (B, ...) each  ->  (B, ...)
     """
-    arrays = [x.float().contiguous().numpy() for x in inputs]
+    arrays = [_planes(x) for x in inputs]
     pictures = [[x[i : i + 1] for x in arrays] for i in range(len(arrays[0]))]
     count = len(requests)
     starts = range(0, len(pictures), count)
     done = [_together(requests, pictures[start : start + count]) for start in starts]
-    return torch.cat(done) if len(done) > 1 else done[0]
+    return torch.from_numpy(np.concatenate(done) if len(done) > 1 else done[0])
 
 
-def _together(requests: Sequence[Any], pictures: Sequence[Sequence[Any]]) -> Tensor:
+def _planes(x: Tensor) -> NDArray[np.float32]:
+    """Channels first, one after the other where they are not: twice as fast as all at once."""
+    array: NDArray[np.float32] = x.float().numpy()
+    if array.flags.c_contiguous or array.ndim != 4:
+        return np.ascontiguousarray(array)
+    planes = np.empty(array.shape, np.float32)
+    for index in np.ndindex(array.shape[:2]):
+        planes[index] = array[index]
+    return planes
+
+
+def _together(requests: Sequence[Any], pictures: Sequence[Sequence[Any]]) -> NDArray[np.float32]:
     """At most one picture for each request."""
     at_work = requests[: len(pictures)]
     for request, inputs in zip(at_work, pictures, strict=True):
@@ -123,7 +136,7 @@ def _together(requests: Sequence[Any], pictures: Sequence[Sequence[Any]]) -> Ten
     for request in at_work:
         request.wait()
     # Copied: the next pictures use the same buffers.
-    return torch.cat([torch.from_numpy(x.get_output_tensor(0).data) for x in at_work])
+    return np.concatenate([request.get_output_tensor(0).data for request in at_work])
 
 
 @cache

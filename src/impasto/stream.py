@@ -8,14 +8,15 @@ from typing import BinaryIO
 import numpy as np
 
 from impasto.errors import BadInput
-from impasto.flow import Stabiliser
+from impasto.keyframes import shots
 from impasto.media.video.colours import Colours
 from impasto.media.video.frames import Frame, OnNotice, required
 from impasto.media.video.parts import Coding
 from impasto.overlap import ahead
 from impasto.pipeline import prepare
 from impasto.recipe import Recipe
-from impasto.shots import FramePainter, as_tensor, blended, check_recipe, hastened, integers, shots
+from impasto.shots import FramePainter, as_tensor, blended, check_recipe, hastened, integers
+from impasto.steady import Stabiliser
 
 
 def paint_stream(
@@ -47,7 +48,7 @@ def paint_stream(
     painter, stabiliser = FramePainter(job), Stabiliser(blended(job, stable))
     coding = Coding(".mp4", *size[::-1], Fraction(1), Colours())
     count = 0
-    with closing(ahead(shots(_again(first, frames), stable), 1)) as ready:
+    with closing(ahead(shots(_again(first, frames), stable, every=1), 1)) as ready:
         for shot in ready:
             (painted,) = painter([shot.frame.pixels], shot.motion)
             pixels = integers(stabiliser(painted, shot.motion), shot.frame, coding)

@@ -14,6 +14,10 @@ from impasto.shell import INTERRUPTED
 
 STABLE_HELP = "Against flicker: 0 paints frame by frame, 1 keeps all that is in sight [0.35]."
 
+EVERY_HELP = (
+    "2 paints every second frame, where those between can be made of their neighbours; 1 all [2]."
+)
+
 
 class Clock(click.ParamType[float]):
     """A time in a film: ``75``, ``1:15`` or ``0:01:15.5``."""
@@ -46,6 +50,7 @@ class Clock(click.ParamType[float]):
 @styles_option()
 @masks_option("Paint what is white in the picture REGION in STYLE, in every frame.")
 @click.option("--stable", type=float, help=STABLE_HELP)
+@click.option("--every", type=click.IntRange(1, 2), help=EVERY_HELP)
 @click.option("--from", "start", type=Clock(), help="Begin here: seconds, 0:10 or 1:02:03.5.")
 @click.option("--to", "stop", type=Clock(), help="End before this.")
 @click.option("--preview", is_flag=True, help="Write the first painted frame beside OUT at once.")
@@ -55,6 +60,7 @@ def video(
     film: Path,
     output: Path,
     stable: float | None,
+    every: int | None,
     start: float | None,
     stop: float | None,
     preview: bool,
@@ -70,6 +76,7 @@ def video(
     recipe = recipe_of(settings, photo=str(film))
     from impasto.console import reporter
     from impasto.film import STABLE, paint_film
+    from impasto.keyframes import EVERY
     from impasto.media.video.frames import Span
 
     steady = STABLE if stable is None else stable
@@ -81,8 +88,13 @@ def video(
             if as_json or event["event"] != "done":
                 on_event(event)
 
-        span = Span(start, stop)
-        done = paint_film(recipe, output, show, stable=steady, span=span, preview=preview)
+        done = paint_film(
+            *(recipe, output, show),
+            stable=steady,
+            every=every or EVERY,
+            span=Span(start, stop),
+            preview=preview,
+        )
     if not as_json:
         click.echo(summary(last))
     if done.interrupted:

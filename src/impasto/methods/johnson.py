@@ -87,7 +87,7 @@ class Johnson(Stylizer):
         scale, shares = float(code["scale"]), self._shares(code)
         painted = (once(self._engine(name), image, None, scale) for name in shares)
         if strength == 1 and set(shares.values()) == {1.0}:
-            return next(painted).clamp(0, 1).to(content.device)
+            return next(painted).to(content.device)
         light = (1 - strength) * to_linear(image)
         for share, one in zip(shares.values(), painted, strict=True):
             light = light + strength * share * to_linear(one)

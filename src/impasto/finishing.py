@@ -1,0 +1,72 @@
+"""From paintings to the parts of a film: held steady, those between added, encoded."""
+
+import time
+from collections.abc import Iterator
+
+from impasto.flow import Map
+from impasto.keyframes import Shot
+from impasto.media.video.frames import Frame
+from impasto.media.video.parts import Coding, Encoder, Parts
+from impasto.overlap import Behind
+from impasto.shots import integers
+from impasto.steady import Stabiliser, between
+
+DEPTH = 4
+"""Frames that may wait between two stages."""
+
+PART_SECONDS, PART_WORK = 10.0, 60.0
+"""A part is finished after so many seconds of film, or of work: no more is lost by a kill."""
+
+
+def steadied(stabiliser: Stabiliser, shot: Shot, painted: Map) -> Iterator[tuple[Frame, Map]]:
+    """The frame with its painting, held steady; before it the one that lies between."""
+    last, steady = stabiliser.last, stabiliser(painted, shot.motion, shot.count)
+    if shot.between is not None:
+        assert last is not None  # what the frame between came out of
+        moved = between(last, steady, shot.between.back, shot.between.forth)
+        yield shot.between.frame, moved
+    yield shot.frame, steady
+
+
+class Writer:
+    """Does that in a thread of its own, and counts the frames."""
+
+    def __init__(self, parts: Parts, coding: Coding, stable: float, last: Map | None) -> None:
+        self.parts, self.coding = parts, coding
+        self.stabiliser = Stabiliser(stable, last)
+        self.count = 0
+        self._encoder: Encoder | None = None
+        self._begun = 0.0
+        self._thread = Behind[tuple[Shot, Map]](self._write, DEPTH)
+
+    def put(self, shot: Shot, painted: Map) -> None:
+        """Hand over a painting; waits while too many are waiting."""
+        self._thread.put((shot, painted))
+
+    def finish(self) -> None:
+        """Wait until all are written, and finish the part. Raises what writing raised."""
+        self._thread.close()
+        self._close()
+        self._thread.check()
+
+    def _write(self, item: tuple[Shot, Map]) -> None:
+        shot, painted = item
+        for frame, steady in steadied(self.stabiliser, shot, painted):
+            self._encode(steady, frame)
+        assert self._encoder is not None
+        length = (shot.frame.pts - self._encoder.times[0][0]) * self.coding.time_base
+        # Behind a painted frame: the next run goes on from it.
+        if length >= PART_SECONDS or time.perf_counter() - self._begun >= PART_WORK:
+            self._close()
+
+    def _encode(self, painted: Map, frame: Frame) -> None:
+        if self._encoder is None:
+            self._encoder, self._begun = self.parts.next(self.coding), time.perf_counter()
+        pixels = integers(painted, frame, self.coding)
+        self._encoder.write(pixels, frame.pts, frame.duration)
+        self.count += 1
+
+    def _close(self) -> None:
+        if self._encoder is not None:
+            encoder, self._encoder = self._encoder, None
+            encoder.close(self.stabiliser.last)

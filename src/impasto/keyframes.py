@@ -1,0 +1,126 @@
+"""Which frames of a film are painted, and how they came out of one another.
+
+Where a film moves so that a frame can be made of the paintings before and after it, that is what
+happens with every second one: it takes half the time, and flickers less than a painting of its own
+(docs/films.md has the measurements). At a cut, and where anything moves faster than flow can
+follow, all frames are painted: it would come and go from frame to frame.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from impasto.flow import Grey, Map, Motion, composed, faded, grey, motions, warp
+from impasto.media.video.frames import Frame
+
+EVERY = 2
+"""How many frames there are to a painted one, at most."""
+
+PLACE = 20
+"""A place is a square, of whose sides as many make the long side of the frame."""
+
+WRONG = 0.1
+"""Lightness, mean over a place, by which what is moved may differ from the frame."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """A frame that is not painted."""
+
+    frame: Frame
+    back: Motion
+    """How it came out of the painted frame before it"""
+    forth: Motion
+    """Where it is in the painted frame after it"""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame to be painted, how it came out of the last painted one, and what lies between."""
+
+    frame: Frame
+    motion: Motion | None
+    """None at a cut"""
+    between: Between | None = None
+
+    @property
+    def count(self) -> int:
+        """How many frames it stands for."""
+        return 1 if self.between is None else 2
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A frame, how it came out of the last one, and where that one is in it; None at a cut."""
+
+    frame: Frame
+    look: Grey
+    last: Grey | None
+    motions: tuple[Motion, Motion] | None
+
+    def shot(self) -> Shot:
+        return Shot(self.frame, None if self.motions is None else self.motions[0])
+
+
+def shots(
+    frames: Iterable[Frame], stable: float, after: int | None = None, every: int = EVERY
+) -> Iterator[Shot]:
+    """The frames to be painted, with their motion.
+
+    stable: 0 paints every frame, and looks for no motion
+    after: frames up to that tick are only looked at, for the motion from the last of them
+    every: 1 paints every frame, 2 every second one where the motion is such that one can
+    """
+    if stable == 0:
+        yield from (Shot(frame, None) for frame in frames if after is None or frame.pts > after)
+        return
+    last: Grey | None = None
+    waiting: _Seen | None = None  # whether it is painted depends on the next one
+    for frame in frames:
+        look = grey(frame.pixels)
+        if after is not None and frame.pts <= after:
+            last = look
+            continue
+        seen = _Seen(frame, look, last, None if last is None else motions(look, last))
+        last = look
+        if waiting is not None:
+            joined = _joined(waiting, seen)
+            yield joined or waiting.shot()
+            waiting = None
+            if joined is not None:
+                continue
+        if every > 1 and seen.motions is not None:
+            waiting = seen
+        else:
+            yield seen.shot()
+    if waiting is not None:
+        yield waiting.shot()
+
+
+def _joined(between: _Seen, seen: _Seen) -> Shot | None:
+    """The later of two frames with the earlier between; None where that has to be painted."""
+    if between.last is None or between.motions is None or seen.motions is None:
+        return None
+    back, (later, forth) = between.motions[0], seen.motions
+    old, new = warp(light(between.last), back.flow), warp(light(seen.look), forth.flow)
+    if wrong(between.look, faded(old, new, back, forth)) > WRONG:
+        return None
+    return Shot(seen.frame, composed(later, back), Between(between.frame, back, forth))
+
+
+def wrong(look: Grey, moved: Map) -> float:
+    """How far a moved frame is from the one it stands for, where that is worst.  (H, W)  ->  [0, 1]
+
+    Something small and fast is gone from it, and would come and go from frame to frame.
+    """
+    import cv2
+
+    side = max(1, max(look.shape) // PLACE)
+    gap = cv2.blur(np.abs(moved - light(look)), (side, side), borderType=cv2.BORDER_REPLICATE)
+    return float(np.asarray(gap).max())
+
+
+def light(look: Grey) -> Map:
+    """[0, 1]"""
+    return look.astype(np.float32) / np.float32(255)
