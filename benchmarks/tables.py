@@ -249,7 +249,7 @@ def ceilings(rows: Sequence[Row]) -> list[Table]:
     return [Table("Ceilings", header, (top,)), Table(title, columns, tuple(lines))]
 
 
-FILMS = ("frames", "int8", "film", "steady", "folder")
+FILMS = ("frames", "int8", "film", "every", "steady", "folder")
 """The ways of ``suite/films.py``."""
 
 

@@ -46,7 +46,7 @@ SHOTS = (("turn", "chelsea"), ("pan", "astronaut"), ("zoom", "coffee"), ("shake"
 PARTS = (0.5, 0.8)
 """How much of the photo's width is seen: things are near, and have little detail, or far."""
 
-LEVELS = (0.0, 0.2, 0.3, 0.35, 0.4, 0.5, 0.8)
+LEVELS = (0.0, 0.2, 0.35, 0.5, 0.8)
 SIZE, FRAMES, GRAIN = (192, 256), 8, 0.01
 SETTLED = slice(3, None)
 """The frames whose style is looked at."""

@@ -185,6 +185,7 @@ def mixed(
     size, kept = (image.shape[-2], image.shape[-1]), 1 - strength * covered
     if strength != 1:
         target = (strength * target).add_(features, alpha=1 - strength)
+    target = target.to(features.dtype)  # as the first convolution would, after padding
     painted: Tensor
     if isinstance(kept, float) and kept > 0:
         painted = decoder.less(target, features, kept, size).float()
