@@ -326,10 +326,10 @@ def test_by_itself_only_where_it_helps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_picture_on_a_gpu_waits_for_nothing() -> None:
-    """16 pictures of a size are a film or a batch; large ones gain nothing."""
+    """16 pictures of a size are a film or a batch; large ones, or many at once, gain nothing."""
     assert backends.Graphs.work(1, 512 * 512) < backends.Graphs.worth
-    assert backends.Graphs.work(16, 512 * 512) >= backends.Graphs.worth
-    assert backends.Graphs.work(16, 4000 * 3000) == 0
+    assert 2 * backends.Graphs.work(8, 512 * 512) >= backends.Graphs.worth
+    assert backends.Graphs.work(1, 4000 * 3000) == backends.Graphs.work(8, 1000 * 1000) == 0
 
 
 @needs_openvino
@@ -367,6 +367,22 @@ def test_want_of_memory_is_no_fault_of_the_engine(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(MemoryError):
         engine(noise(64, 64))
     assert engine.able
+
+
+@needs_openvino
+def test_where_memory_is_too_little_to_get_ready_torch_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody asked for the engine, and a picture by torch takes less."""
+
+    def converted(module: nn.Module, inputs: list[Tensor]) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(openvino, "converted", converted)
+    engine, image = Engine(Blur(), FP32, "blur", worth=0), noise(64, 64)
+    with pytest.warns(Notice, match="not enough memory to make it ready.*goes on without"):
+        assert torch.equal(engine(image), Blur()(image))
+    assert not engine.able
 
 
 class Stretched(nn.Module):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from impasto import errors
-from impasto.errors import BadInput, ImpastoError, UnknownName, unknown
+from impasto.errors import BadInput, ImpastoError, UnknownName, for_want_of_memory, unknown
 
 CODES = {
     "ImpastoError": 1,
@@ -66,3 +66,20 @@ def test_an_unknown_name_is_bad_input() -> None:
     """Callers that catch BadInput must catch misspelt names too."""
     assert issubclass(UnknownName, BadInput)
     assert issubclass(BadInput, ImpastoError)
+
+
+@pytest.mark.parametrize(
+    ("error", "wanting"),
+    [
+        (MemoryError(), True),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
+        (RuntimeError("Expected all tensors to be on the same device"), False),
+        (ValueError("unallocated"), False),
+    ],
+)
+def test_want_of_memory_is_known_by_what_libraries_say(error: Exception, wanting: bool) -> None:
+    assert for_want_of_memory(error) is wanting

@@ -179,3 +179,19 @@ def test_elsewhere_the_system_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path
     """The two ways agree: both are the most that was held, here of a process that forgot none."""
     monkeypatch.setattr(estimate, "STATUS", tmp_path / "none")
     assert peak_mb() >= 0.9 * psutil.Process().memory_info().rss / 1e6
+
+
+def test_what_is_on_a_gpu_is_not_in_the_process(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes in tiles when the GPU is full, however much memory the machine has."""
+    method, free = Gatys(encoder, Runtime(torch.device("cpu"), bf16=False)), [80e9]
+    method.runtime = Runtime(torch.device("cuda"), bf16=False)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[0], 80e9))
+    size = 8000
+    assert method.cost(size, size).peak_bytes > estimate.WHOLE
+    whole = estimate.estimate(method, SPEED, size, 1.0)
+    assert whole.side is None and whole.peak_mb == SPEED.base_mb
+    free[0] = 2e9
+    tiled = estimate.estimate(method, SPEED, size, 1.0)
+    assert tiled.side is not None and tiled.peak_mb == SPEED.base_mb

@@ -379,3 +379,15 @@ def test_integers_are_for_networks_that_paint_alone(
     words = f"by dumoulin, ghiasi, johnson; this is by {by}"
     with pytest.raises(BadInput, match=words):
         prepare(recipe(iterations=None, precision="int8", **settings), photo)
+
+
+def test_tiles_are_not_painted_in_integers_and_that_is_told(
+    photo: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.runtime._no_int8", lambda device, engine: "")
+    settings = {"method": "johnson", "iterations": None, "precision": "int8", "size": 1500}
+    assert not prepare(recipe(**settings), photo).notices
+    monkeypatch.setattr("impasto.estimate.WHOLE", 1.0)
+    job = prepare(recipe(**settings), torch.zeros(1, 3, 1500, 1500))
+    assert job.estimate.side is not None
+    assert any("not painted in integers" in text for text in job.notices)

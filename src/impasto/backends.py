@@ -28,7 +28,7 @@ WARM_UP = 3
 """Passes before a graph is recorded: what torch settles on the first ones is not part of it."""
 
 RECORDED = 4_000_000
-"""Pixels up to which a pass is recorded: larger ones keep the device busy as it is."""
+"""Pixels of a batch up to which a pass is recorded: larger ones keep the device busy as it is."""
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -175,7 +175,7 @@ class Graphs(Backend):
     @classmethod
     def work(cls, pictures: int, pixels: int) -> float:
         """Nothing for large pictures."""
-        return pictures if pixels <= RECORDED else 0.0
+        return pictures if pictures * pixels <= RECORDED else 0.0
 
     def prepared(self, inputs: Sequence[Tensor]) -> Painting:
         """The graph holds memory of its own for every layer."""
@@ -186,8 +186,9 @@ class Graphs(Backend):
             for _ in range(WARM_UP):
                 self._pass(own)
         torch.cuda.current_stream(self.runtime.device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # others read and write
+        graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.runtime.device)
+        # Back to this stream, should recording fail; meanwhile others read and write
+        with torch.cuda.stream(here), torch.cuda.graph(graph, capture_error_mode="thread_local"):
             painted = self._pass(own)
 
         def painting(inputs: Sequence[Tensor]) -> Tensor:

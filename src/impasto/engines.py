@@ -111,10 +111,19 @@ class Engine:
             with _BUILDING, spent("compiling"):
                 _watch_forks()
                 _BUILT.add(self)
-                self._ready[key] = backend.prepared(inputs)
+                self._ready[key] = self._prepared(backend, inputs)
             self._forget()
         self._ready.move_to_end(key)
         return self._ready[key]
+
+    def _prepared(self, backend: Backend, inputs: list[Tensor]) -> Painting:
+        """To get ready takes more memory than to paint: unless it was asked for, torch goes on."""
+        try:
+            return backend.prepared(inputs)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            if self.runtime.engine != "auto":
+                raise
+            raise RuntimeError("not enough memory to make it ready") from error
 
     def _forget(self) -> None:
         while len(self._ready) > 1 and sum(map(area, self._ready)) > KEPT:
@@ -128,6 +137,8 @@ class Engine:
             raise BadInput(f"{failed} Use --engine auto, or another one.") from error
         self.able, self.backend = False, None
         self._ready.clear()
+        if self.runtime.device.type == "cuda":
+            torch.cuda.empty_cache()
         warnings.warn(f"{failed} It goes on without, only slower.", Notice, stacklevel=4)
 
 

@@ -19,6 +19,9 @@ Exit codes of the command line:
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+WANTING = ("alloc", "ALLOC_FAILED", "out of memory", "unable to find an engine to execute")
+"""What torch, CUDA, cuBLAS and cuDNN say when memory runs out."""
+
 
 class ImpastoError(Exception):
     """An error that the user can understand and mend; its text is one clear line."""
@@ -74,6 +77,17 @@ class TrainingFailed(ImpastoError):
 
 class Notice(UserWarning):
     """Something that people ought to know, though the work goes on."""
+
+
+def for_want_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed.
+
+    torch's own class is known by its name, without importing torch; on processors it has none, and
+    libraries of CUDA say it in words of their own.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in WANTING)
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UnknownName:

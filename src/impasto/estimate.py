@@ -38,6 +38,9 @@ CGROUP = Path("/sys/fs/cgroup")
 REHEARSAL = 256
 """Side of the picture on which a pass is timed, pixels."""
 
+GPU_REHEARSAL = 1024
+"""The same for GPUs, which with less are never busy."""
+
 BRIEF, BRIEF_REHEARSAL, BRIEF_PASSES = 512, 128, 2
 """A picture of that size, asked for, is painted in one pass as soon as it is timed in four."""
 
@@ -73,6 +76,7 @@ def pace(stylizer: Stylizer, size: int | None = None) -> Pace:
     """
     brief = size is not None and size <= BRIEF and not stylizer.can.steps
     side, passes = (BRIEF_REHEARSAL, BRIEF_PASSES) if brief else (REHEARSAL, PASSES)
+    side = side if _gpu(stylizer) is None else GPU_REHEARSAL
     with spent("rehearsal"), rehearsal():
         one_pass = stylizer.rehearse(torch.rand(1, 3, side, side))
         seconds = min(timeit.repeat(one_pass, number=1, repeat=passes))
@@ -81,17 +85,30 @@ def pace(stylizer: Stylizer, size: int | None = None) -> Pace:
 
 
 def estimate(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estimate:
-    """The cost of a picture with long side ``size`` and short side ``size * aspect``."""
-    height, room = max(1, round(size * aspect)), _room()
+    """The cost of a picture with long side ``size`` and short side ``size * aspect``.
+
+    On a GPU the memory is that of the process beside it: what is on the GPU is not in it.
+    """
+    height, gpu = max(1, round(size * aspect)), _gpu(stylizer)
+    room = _room() if gpu is None else MEMORY_SHARE * torch.cuda.mem_get_info(gpu)[0]
     cost = stylizer.cost(height, size)
-    if cost.peak_bytes > min(WHOLE, room):
+    if cost.peak_bytes > (room if gpu is not None else min(WHOLE, room)):
         cost = min(cost, stylizer.tiled(height, size, room), key=lambda cost: cost.peak_bytes)
     if cost.side is None and _in_half(stylizer):
         cost = replace(cost, peak_bytes=cost.peak_bytes * HALF)
     seconds = cost.megapixels * speed.seconds_per_megapixel
     # Reading the photo may have taken more than painting it will.
-    peak = max(speed.peak_mb, speed.base_mb + cost.peak_bytes / 1e6)
+    held = 0.0 if gpu is not None else cost.peak_bytes / 1e6
+    peak = max(speed.peak_mb, speed.base_mb + held)
     return Estimate(size, seconds, peak, cost.side)
+
+
+def _gpu(stylizer: Stylizer) -> torch.device | None:
+    """The GPU that it paints on."""
+    machine = getattr(stylizer, "runtime", None)
+    if isinstance(machine, Runtime) and machine.device.type == "cuda":
+        return machine.device
+    return None
 
 
 def _in_half(stylizer: Stylizer) -> bool:

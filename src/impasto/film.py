@@ -32,7 +32,7 @@ from impasto.shots import (
 )
 
 STABLE = 0.35
-"""45 % of the warping error gone, at 7 % more style_error (docs/films.md)."""
+"""53 % of the warping error gone, at 5 % more style_error (docs/films.md)."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.codes import Region
-from impasto.errors import OutOfMemory
+from impasto.errors import OutOfMemory, for_want_of_memory
 from impasto.media import color, guided
 from impasto.media import image as media
 from impasto.media.guided import guided_upsample
@@ -19,7 +19,7 @@ from impasto.media.levels import STRIP, floats
 from impasto.stylizer import OnStep, Stylizer
 from impasto.tiling.geometry import Grid
 from impasto.tiling.raster import Raster, mapped, resized
-from impasto.tiling.walk import Walk, for_want_of_memory
+from impasto.tiling.walk import Walk
 
 SIDE = 512
 """Side of the tiles, pixels, when a picture did not fit that should have."""

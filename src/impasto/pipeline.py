@@ -113,6 +113,8 @@ def prepare(
     canvas = sized(photo, media.fit(width, height, canvas_size(settled, max(height, width))))
     parts, more = divided(recipe, styles, photo, given, alpha)
     seconds = time.perf_counter() - start
+    if recipe.precision == "int8" and cost.side is not None:
+        more = (*more, "A picture this large goes in tiles, which are not painted in integers.")
     notices = (*notices, *more)
     return Job(
         *(settled, photo, canvas, stylizer, encoder, machine),
@@ -271,7 +273,7 @@ def measure(job: Job, pixels: Tensor) -> tuple[float, float]:
 
     pixels: (1, 3, H, W), the size of the job's photo
     """
-    image, seen_by = Raster(pixels), (job.encoder, job.runtime)
+    image, seen_by = Raster(pixels), (job.runtime.place(job.encoder), job.runtime)
     tiled = job.estimate.side is not None or pixels[0, 0].numel() > LARGE
     side = SIDE if tiled else max(pixels.shape[-2:])
     size = max(pixels.shape[-2:]) * job.recipe.style_scale

@@ -65,9 +65,11 @@ def runtime(device: str = "auto", precision: str = "auto", engine: str = "auto")
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
     bf16 = precision == "bf16" or (precision in ("auto", "int8") and _has_bf16(chosen))
+    _keep_to_cores()
     if chosen.type == "cpu":
         _keep_memory()
-        _keep_to_cores()
+    if chosen.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # float32 is float32: whitening blows up the rest
     engine, int8 = _engine(engine, chosen), precision == "int8"
     if int8 and (reason := _no_int8(chosen, engine)):
         raise BadInput(f"--precision int8: {reason}.")

@@ -221,6 +221,29 @@ def test_settings_reach_workers() -> None:
     assert {f"IMPASTO_STUDIO_{name.upper()}" for name in Limits.model_fields} <= {*environment}
 
 
+def test_a_worker_for_every_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the user allows, else all that there are; none for a studio on processors."""
+    for name in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(serve, "NVIDIA", tmp_path)
+    monkeypatch.delenv(serve.VISIBLE, raising=False)
+    assert serve.devices() == ["0", "1"]
+    monkeypatch.setenv(serve.VISIBLE, "2,3,GPU-5a")
+    assert serve.devices() == ["2", "3", "GPU-5a"]
+    assert serve.Crew(serve.Settings(tmp_path))._count == 3
+    assert serve.Crew(serve.Settings(tmp_path, device="cpu"))._count == 1
+    started: list[str] = []
+    monkeypatch.setattr(
+        serve.subprocess,
+        "Popen",
+        lambda command, env, **more: started.append(env[serve.VISIBLE]),
+    )
+    crew = serve.Crew(serve.Settings(tmp_path))
+    for place in range(4):
+        crew._hire(place)
+    assert started == ["2", "3", "GPU-5a", "2"]
+
+
 def test_addresses() -> None:
     assert serve.address_of("127.0.0.1", 80, None) == "http://127.0.0.1:80/"
     assert serve.address_of("::1", 80, "t") == "http://[::1]:80/?token=t"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, for_want_of_memory
 from impasto.film import STABLE
 from impasto.recipe import Recipe
 
@@ -74,7 +74,7 @@ def reason(error: Exception) -> str:
     """Why something could not be painted, in one line."""
     if isinstance(error, ImpastoError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if for_want_of_memory(error):
         return "There was not enough memory."
     said = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {said}".removesuffix(": ")

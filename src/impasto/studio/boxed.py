@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from impasto.errors import ImpastoError, OutOfMemory
+from impasto.errors import ImpastoError, OutOfMemory, for_want_of_memory
 
 Message = dict[str, Any]
 Work = Callable[[Message, Callable[[Message], None]], Message]
@@ -73,10 +73,10 @@ class _Inside:
             return {"done": work(task, self._tell)}
         except ImpastoError as error:
             return {"error": {"kind": type(error).__name__, "text": str(error)}}
-        except MemoryError:
-            text = "There was not enough memory: try a smaller size."
-            return {"error": {"kind": OutOfMemory.__name__, "text": text}}
         except Exception as error:
+            if for_want_of_memory(error):
+                text = "There was not enough memory: try a smaller size."
+                return {"error": {"kind": OutOfMemory.__name__, "text": text}}
             traceback.print_exc()
             text = f"This should not have happened: {type(error).__name__}."
             return {"error": {"kind": ImpastoError.__name__, "text": text}}

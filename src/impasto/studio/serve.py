@@ -41,6 +41,9 @@ LASTING = 20.0
 STALE = 3600.0
 """Seconds after which files of an upload belong to a server that is no more."""
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable that says which of them may be used, as CUDA reads it."""
+
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 """Where Linux tells of NVIDIA's devices."""
 
@@ -145,11 +148,13 @@ def incoming(data: Path) -> Path:
     return folder
 
 
-def devices() -> int:
-    """How many NVIDIA devices there are; without torch, which takes seconds."""
+def devices() -> list[str]:
+    """The NVIDIA devices that may be used; without torch, which takes seconds."""
+    if (allowed := os.environ.get(VISIBLE)) is not None:
+        return [name for name in allowed.split(",") if name.strip()]
     with suppress(OSError):
-        return len([*NVIDIA.iterdir()])
-    return 0
+        return [str(number) for number, _ in enumerate(NVIDIA.iterdir())]
+    return []
 
 
 def _config(app: object) -> uvicorn.Config:
@@ -191,9 +196,9 @@ class Crew:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._found = devices()
+        self._found = [] if settings.device == "cpu" else devices()
         count = settings.workers
-        self._count = max(1, self._found) if count is None else count
+        self._count = max(1, len(self._found)) if count is None else count
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._stopping = threading.Event()
         self._stopped_at = 0.0
@@ -239,8 +244,8 @@ class Crew:
 
     def _hire(self, place: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **worker_environment(self.settings)}
-        if self._found > 1:
-            environment["CUDA_VISIBLE_DEVICES"] = str(place % self._found)
+        if len(self._found) > 1:
+            environment[VISIBLE] = self._found[place % len(self._found)]
         command = [sys.executable, "-m", "impasto", "worker", f"--with-parent={os.getpid()}"]
         return subprocess.Popen(
             command,

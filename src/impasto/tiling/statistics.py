@@ -42,7 +42,9 @@ class Statistics:
                 self._merge(count, mean, variance * count)
                 return
             rows = features.permute(0, 2, 3, 1).flatten(0, 2)  # (hw, C)
-            shares = rows.new_ones(len(rows)) if weight is None else weight.flatten()
+            shares = (
+                rows.new_ones(len(rows)) if weight is None else weight.flatten().to(rows.device)
+            )
             blocks = zip(torch.split(rows, BLOCK), torch.split(shares, BLOCK), strict=True)
             for block, share in blocks:
                 self._add_rows(block.float(), share.float().unsqueeze(1))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 
-from impasto.errors import OutOfMemory
+from impasto.errors import OutOfMemory, for_want_of_memory
 from impasto.tiling.geometry import Grid, Tile
 
 T = TypeVar("T")
@@ -87,8 +87,3 @@ def _attempt(compute: Callable[[Tile], T], tile: Tile) -> tuple[T] | None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return None
-
-
-def for_want_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed; the one of torch for processors has no class of its own."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "alloc" in str(error)
