@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -12,18 +13,20 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from impasto import finishing
 from impasto.cli.video import Clock, stream, video
 from impasto.commands import Event
 from impasto.errors import BadInput, BadOutput
 from impasto.film import Filmed, expected, paint_film
+from impasto.finishing import steadied
 from impasto.flow import Motion
 from impasto.keyframes import shots
 from impasto.media import image as media
 from impasto.media.video.colours import Colours, from_rgb
 from impasto.media.video.frames import Film, Frame, Span
-from impasto.media.video.parts import Coding
+from impasto.media.video.parts import Coding, Encoder
 from impasto.media.video.source import open_film, read_frames
 from impasto.methods.gatys import Gatys
 from impasto.pipeline import prepare, run
@@ -31,6 +34,7 @@ from impasto.recipe import Recipe
 from impasto.shots import (
     FramePainter,
     as_array,
+    as_batch,
     as_tensor,
     batch_size,
     batched,
@@ -38,11 +42,12 @@ from impasto.shots import (
     integers,
     seconds_each,
 )
+from impasto.steady import Stabiliser
 from impasto.stream import paint_stream
 from impasto.stylizer import Step
 
 av: Any = pytest.importorskip("av")
-pytest.importorskip("cv2")
+cv2: Any = pytest.importorskip("cv2")
 
 SIZE = (48, 64)
 
@@ -171,6 +176,70 @@ def test_a_kill_loses_only_the_part_at_work(
     rest, _ = paint(clip, target)
     assert rest.frames < 12
     assert times(target) == times(clip)
+
+
+@pytest.mark.usefixtures("_one_by_one")
+def test_a_part_ends_behind_a_painted_frame(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the disk was full between the two of a pair; and no thread is left behind."""
+    target, real = tmp_path / "out.mp4", Encoder.write
+    before, cv_threads = threading.active_count(), cv2.getNumThreads()
+
+    def full(self: Encoder, pixels: Any, pts: int, duration: int) -> None:
+        if len(self.times) == 2:
+            raise BadOutput("No space")
+        real(self, pixels, pts, duration)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Encoder, "write", full)
+        patched.setattr(finishing, "PART_SECONDS", 10)
+        with pytest.raises(BadOutput):
+            paint(clip, target)
+    assert (threading.active_count(), cv2.getNumThreads()) == (before, cv_threads)
+    whole = paint(clip, tmp_path / "whole.mp4")
+    done, _ = paint(clip, target)
+    assert done.frames == whole[0].frames == 12
+
+
+def test_a_still_film_and_one_too_small_for_flow(tmp_path: Path) -> None:
+    """Half of the still one is painted; of the small one all, each anew."""
+    for size, count in (((48, 64), 4), ((8, 10), 7)):
+        still = [Frame(np.full((*size, 3), 90, np.uint8), pts, 1) for pts in range(7)]
+        found = list(shots(still, 1.0))
+        assert len(found) == count and sum(shot.count for shot in found) == 7
+        stabiliser, order = Stabiliser(1.0), []
+        for number, shot in enumerate(found):
+            painted = np.full((*size, 3), number / 10, np.float32)
+            for frame, steady in steadied(stabiliser, shot, painted):
+                order.append(frame.pts)
+                if count == 4:
+                    assert steady == pytest.approx(0, abs=1e-3)  # as the first one was painted
+        assert order == list(range(7))
+
+
+def test_arrays_and_tensors() -> None:
+    deep = np.arange(2 * 3 * 3, dtype=np.uint16).reshape(2, 3, 3) * 3000
+    batch = as_batch([deep, deep[::-1]])
+    assert batch.shape == (2, 3, 2, 3) and batch.is_contiguous(memory_format=torch.channels_last)
+    assert batch[1, 2, 0, 1] == pytest.approx(deep[1, 1, 2] / 65535)
+    for one in (batch[:1], batch[:1].contiguous()):
+        assert as_array(one).flags.c_contiguous
+        assert as_array(one) == pytest.approx(deep / 65535)
+
+
+def test_frames_between_keep_the_transparency_they_had(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.png", tmp_path / "out.png"
+    pictures = []
+    for index in range(5):
+        alpha = np.full(SIZE, 255, np.uint8)
+        alpha[:, : 10 * index] = 0
+        pictures.append(Image.fromarray(np.dstack([picture(0), alpha])))
+    pictures[0].save(source, save_all=True, append_images=pictures[1:], duration=40)
+    paint(source, target)
+    for index, frame in enumerate(frames_of(target)[1]):
+        alpha = np.full(SIZE, 255, np.uint8) if frame.alpha is None else frame.alpha
+        assert (alpha == np.asarray(pictures[index])[..., 3]).mean() > 0.99
 
 
 def test_other_settings_begin_anew(clip: Path, tmp_path: Path) -> None:

@@ -34,8 +34,9 @@ def test_a_pan_has_the_flow_of_a_pan() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_motion_is_found(kind: str) -> None:
     frames, flows = filmed(photo(), kind, 3, (96, 128))
-    found = flow.motion(flow.grey(frames[2]), flow.grey(frames[1]))
-    assert found is not None
+    both = flow.motions(flow.grey(frames[2]), flow.grey(frames[1]))
+    assert both is not None
+    found = both[0]
     inner = np.abs(found.flow - flows[1])[8:-8, 8:-8]
     assert np.median(inner) < 0.15
     assert found.trust.mean() > 0.8
@@ -43,18 +44,19 @@ def test_motion_is_found(kind: str) -> None:
 
 def test_a_cut_is_no_motion() -> None:
     a, b = photo()[:96, :128], photo("coffee")[:96, :128]
-    assert flow.motion(flow.grey(b), flow.grey(a)) is None
-    assert flow.motion(flow.grey(a), flow.grey(photo()[:90, :128])) is None
+    assert flow.motions(flow.grey(b), flow.grey(a)) is None
+    assert flow.motions(flow.grey(a), flow.grey(photo()[:90, :128])) is None
     tiny = a[:8, :8]
-    assert flow.motion(flow.grey(tiny), flow.grey(tiny)) is None
+    assert flow.motions(flow.grey(tiny), flow.grey(tiny)) is None
 
 
 def test_what_comes_into_sight_is_not_trusted() -> None:
     frame = photo()[:96, :128].copy()
     covered = frame.copy()
     covered[30:60, 40:70] = [0.9, 0.1, 0.1]
-    found = flow.motion(flow.grey(frame), flow.grey(covered))
-    assert found is not None
+    both = flow.motions(flow.grey(frame), flow.grey(covered))
+    assert both is not None
+    found = both[0]
     assert found.trust[35:55, 45:65].mean() < 0.2
     assert found.trust[70:, 80:].mean() > 0.9
 

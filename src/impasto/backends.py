@@ -174,7 +174,7 @@ class Graphs(Backend):
 
     @classmethod
     def work(cls, pictures: int, pixels: int) -> float:
-        """Nothing for large pictures."""
+        """Nothing for large batches."""
         return pictures if pictures * pixels <= RECORDED else 0.0
 
     def prepared(self, inputs: Sequence[Tensor]) -> Painting:

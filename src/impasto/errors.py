@@ -19,7 +19,7 @@ Exit codes of the command line:
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-WANTING = ("alloc", "ALLOC_FAILED", "out of memory", "unable to find an engine to execute")
+WANTING = ("allocate", "ALLOC_FAILED", "out of memory", "unable to find an engine to execute")
 """What torch, CUDA, cuBLAS and cuDNN say when memory runs out."""
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Filmed:
     """What a film took."""
 
     frames: int
-    """Painted this time"""
+    """Written this time"""
     seconds: float
     interrupted: bool
 
@@ -84,7 +84,7 @@ def paint_film(
     )
     production = _Production(job, film, span, coding, parts, target, on_event)
     try:
-        with _one_thread_each():
+        with _one_thread_each() if job.runtime.device.type == "cpu" else nullcontext():
             return production.run(stable, every, preview)
     finally:
         parts.release()
@@ -121,6 +121,9 @@ class _Production:
             self._paint(painter, writer, ready, before, preview)
         except KeyboardInterrupt:
             interrupted = True
+        except BaseException:
+            writer.stop()
+            raise
         with undisturbed():
             writer.finish()
             self._assemble(interrupted)
@@ -201,7 +204,7 @@ class _Production:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """OpenCV without threads of its own: all processors have frames to work on."""
+    """OpenCV without threads of its own, in the whole process: all processors have frames."""
     cv2 = required("cv2")
     count = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -221,7 +224,7 @@ def expected(film: Film, span: Span) -> int | None:
 
 
 def _painted(film: Film, span: Span, stable: float, every: int) -> int | None:
-    """About how many of them have to be painted."""
+    """The fewest frames of a span that have to be painted."""
     count = expected(film, span)
     return count if count is None or stable == 0 else -(-count // every)
 

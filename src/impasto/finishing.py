@@ -12,7 +12,7 @@ from impasto.shots import integers
 from impasto.steady import Stabiliser, between
 
 DEPTH = 4
-"""Frames that may wait between two stages."""
+"""Paintings that may wait between two stages."""
 
 PART_SECONDS, PART_WORK = 10.0, 60.0
 """A part is finished after so many seconds of film, or of work: no more is lost by a kill."""
@@ -44,10 +44,18 @@ class Writer:
         self._thread.put((shot, painted))
 
     def finish(self) -> None:
-        """Wait until all are written, and finish the part. Raises what writing raised."""
-        self._thread.close()
-        self._close()
+        """Wait until all are written, and finish the part.
+
+        Raises what writing raised: then the part is not finished, for the next run goes on from a
+        painted frame.
+        """
+        self.stop()
         self._thread.check()
+        self._close()
+
+    def stop(self) -> None:
+        """Wait until all are written, and leave the part as it is."""
+        self._thread.close()
 
     def _write(self, item: tuple[Shot, Map]) -> None:
         shot, painted = item

@@ -4,7 +4,7 @@ Dense inverse search: Kroeger et al. 2016, arXiv:1603.03590, as OpenCV has it. W
 found as in Ruder, Dosovitskiy & Brox 2016, arXiv:1604.08610, eq. (3) and (4).
 
 Pictures here are arrays (H, W, 3), float32, sRGB in [0, 1]; a flow is (H, W, 2), pixels (x, y):
-where each pixel of the new picture was in the old one.
+where each pixel of the one picture is in the other.
 """
 
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ SMALLEST = 16
 
 @dataclass(frozen=True)
 class Motion:
-    """How a frame came out of the last one."""
+    """Where each pixel of a frame is in another: how it came out of that, or where it went."""
 
     flow: Map
     """(H, W, 2), pixels, at the size at which it was looked for"""
     trust: Map
-    """(H, W), [0, 1]: 0 where something new has come into sight"""
+    """(H, W), [0, 1]: 0 where the other does not show it"""
 
 
 def grey(frame: NDArray[Any], long_side: int = FLOW_SIDE) -> Grey:
@@ -62,17 +62,11 @@ def grey(frame: NDArray[Any], long_side: int = FLOW_SIDE) -> Grey:
     return levels
 
 
-def motion(new: Grey, old: Grey) -> Motion | None:
-    """How ``new`` came out of ``old``; None where it did not: there was a cut.
+def motions(new: Grey, old: Grey) -> tuple[Motion, Motion] | None:
+    """How ``new`` came out of ``old``, and where ``old`` went in ``new``; None after a cut.
 
     new, old: see ``grey``
     """
-    both = motions(new, old)
-    return None if both is None else both[0]
-
-
-def motions(new: Grey, old: Grey) -> tuple[Motion, Motion] | None:
-    """How ``new`` came out of ``old``, and where ``old`` went in ``new``; None after a cut."""
     if new.shape != old.shape or min(new.shape) < SMALLEST or likeness(new, old) < CUT:
         return None
     back, forth = flow(new, old), flow(old, new)

@@ -59,7 +59,7 @@ def hastened(job: Job, deep: bool = False, frames: int | None = None) -> Job:
     It changes a frame by 1.6 levels of 255 on average, where the compression of the film changes 5,
     and flickers no more (docs/films.md); pictures are painted as exactly as ever.
 
-    deep: the film has more than 8 bits; frames: how many, None where nobody knows
+    deep: the film has more than 8 bits; frames: how many are painted, None where nobody knows
     """
     recipe, method = job.recipe, job.stylizer
     long = frames is None or frames * job.canvas[0, 0].numel() >= LONG

@@ -212,6 +212,24 @@ def test_hdr_becomes_bt709() -> None:
     assert levels.dtype == np.uint16 and int(levels.mean()) != pytest.approx(plain.mean(), rel=0.05)
 
 
+def test_frames_that_change_their_size_are_read_in_that_of_the_film(tmp_path: Path) -> None:
+    """As streams do that adapt to the line."""
+    path = tmp_path / "in.h264"
+    with path.open("wb") as file:
+        for height, width in ((48, 64), (24, 32)):
+            coder = av.CodecContext.create("libx264", "w")
+            coder.width, coder.height, coder.pix_fmt = width, height, "yuv420p"
+            coder.time_base = Fraction(1, 25)
+            frames = [from_rgb(smooth((height, width), i), Colours(), "yuv420p") for i in range(3)]
+            for pts, frame in enumerate(frames):
+                frame.pts, frame.time_base = pts, coder.time_base
+            for frame in (*frames, None):
+                file.write(b"".join(bytes(packet) for packet in coder.encode(frame)))
+    film = open_film(path)
+    shapes = [frame.pixels.shape for frame in read_frames(film, Span(), lambda _: None)]
+    assert shapes == [(48, 64, 3)] * 6
+
+
 def test_what_is_no_film_is_told_in_a_line(tmp_path: Path) -> None:
     def words(name: str, data: bytes | None = None) -> str:
         path = tmp_path / name

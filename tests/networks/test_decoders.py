@@ -69,6 +69,25 @@ def test_even_features_make_an_even_picture(tap: str, size: tuple[int, int]) -> 
     torch.testing.assert_close(picture, picture[:, :, :1, :1].expand_as(picture))
 
 
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("tap", TAPS)
+def test_a_picture_less_a_share_of_another(tap: str, bf16: bool) -> None:
+    """As two decodes give it; nothing is left of a picture less itself."""
+    decoder = Decoder(TINY, tap).requires_grad_(False)
+    for conv in convs(decoder):
+        assert conv.bias is not None
+        conv.bias.normal_()
+    block = TAPS.index(tap)
+    a, b = torch.randn(2, 1, TINY.channels[block], *(math.ceil(s / 2**block) for s in (13, 22)))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        got = decoder.less(a, b, 0.3, (13, 22)).float()
+        wanted = decoder(a, (13, 22)).float() - 0.3 * decoder(b, (13, 22)).float()
+        nothing = decoder.less(a, a.clone(), 1.0, (13, 22))
+    scale = float(wanted.std())
+    torch.testing.assert_close(got, wanted, rtol=0, atol=(0.1 if bf16 else 1e-5) * scale)
+    assert not nothing.any()
+
+
 # --- the mirror ---
 
 

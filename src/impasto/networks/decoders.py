@@ -69,7 +69,7 @@ class Decoder(nn.Module):
         painted = self._layer(LAST, torch.sub(x, y, alpha=share), False, size)
         bias = self.convs[LAST].bias
         assert isinstance(bias, Tensor)
-        return painted - share * bias[:, None, None]
+        return painted - share * bias.to(painted.dtype)[:, None, None]
 
     def _inner(self, features: Tensor, size: tuple[int, int]) -> tuple[Tensor, bool]:
         """What the last convolution takes, and whether it is still to be rectified."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import uvicorn
@@ -151,7 +152,8 @@ def incoming(data: Path) -> Path:
 def devices() -> list[str]:
     """The NVIDIA devices that may be used; without torch, which takes seconds."""
     if (allowed := os.environ.get(VISIBLE)) is not None:
-        return [name for name in allowed.split(",") if name.strip()]
+        names = (name.strip() for name in allowed.split(","))
+        return [*takewhile(lambda name: name not in ("", "-1"), names)]
     with suppress(OSError):
         return [str(number) for number, _ in enumerate(NVIDIA.iterdir())]
     return []

@@ -63,13 +63,20 @@ def of_frame(frame: Any) -> Colours:
     )
 
 
-def to_rgb(frame: Any, colours: Colours, deep: bool) -> NDArray[Any]:
-    """A decoded frame as RGB.  ->  (H, W, 3), uint8, or uint16 where ``deep``"""
+def to_rgb(
+    frame: Any, colours: Colours, deep: bool, size: tuple[int, int] | None = None
+) -> NDArray[Any]:
+    """A decoded frame as RGB.  ->  (H, W, 3), uint8, or uint16 where ``deep``
+
+    size: width and height, where they are not to be those of the frame
+    """
     if colours.matrix != RGB:
         frame.colorspace, frame.color_range = colours.matrix, colours.range
     wide = {"dst_color_trc": BT709, "dst_color_primaries": BT709} if colours.wide else {}
     kind = "rgb48le" if deep else "rgb24"
-    done = frame.reformat(format=kind, dst_color_range=FULL, interpolation=_exact(), **wide)
+    done = frame.reformat(
+        *(size or ()), format=kind, dst_color_range=FULL, interpolation=_exact(), **wide
+    )
     pixels: NDArray[Any] = done.to_ndarray()
     return pixels
 

@@ -65,7 +65,9 @@ def frames(film: Film, span: Span, after: int | None, on_notice: OnNotice) -> It
                 break
             last = pts
             if pts >= start:
-                pixels = upright(to_rgb(frame, of_frame(frame), film.deep), matrix(frame))
+                turn, size = matrix(frame), (film.width, film.height)
+                stored = size[::-1] if turn[0] == turn[3] == 0 else size  # all alike
+                pixels = upright(to_rgb(frame, of_frame(frame), film.deep, stored), turn)
                 yield Frame(np.ascontiguousarray(pixels), pts, frame.duration or 0)
         else:
             _tell_end(film, last, on_notice)
