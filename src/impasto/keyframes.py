@@ -18,7 +18,7 @@ EVERY = 2
 """How many frames there are to a painted one, at most."""
 
 PLACE = 20
-"""A place is a square, of whose sides as many make the long side of the frame."""
+"""A place is a square; so many of its sides make the long side of the frame."""
 
 WRONG = 0.1
 """Lightness, mean over a place, by which what is moved may differ from the frame."""
