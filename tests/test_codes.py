@@ -288,3 +288,12 @@ def test_a_mosaic_is_float32_and_leaves_its_features_alone() -> None:
     before = features.clone()
     assert mosaic(features, [Region(code(3), half())], shift).dtype == torch.float32
     assert torch.equal(features, before)
+
+
+def test_masks_that_leave_nothing_out_cover_all() -> None:
+    """Then nothing of the photo has to be worked out, and no second decode."""
+    half = torch.full((1, 1, 4, 6), 0.5)
+    like = torch.zeros(1, 3, 4, 6)
+    covered = coverage([Region({}, half), Region({}, half)], like)
+    assert isinstance(covered, float) and covered == 1
+    assert isinstance(coverage([Region({}, half)], like), torch.Tensor)

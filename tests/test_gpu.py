@@ -9,6 +9,7 @@ from torch import Tensor
 from impasto import methods
 from impasto.codes import Region
 from impasto.media.samples import sample_photo
+from impasto.networks.encoders import load_encoder
 from impasto.pipeline import figures, paint, prepare
 from impasto.recipe import Recipe
 from impasto.runtime import runtime
@@ -31,8 +32,6 @@ def photo() -> Tensor:
 
 
 def made(name: str, device: str) -> Stylizer:
-    from impasto.networks.encoders import load_encoder
-
     recipe = Recipe(method=name, iterations=6, quality="draft")
     return methods.get(name).create(load_encoder("compact"), runtime(device, "fp32"), recipe)
 

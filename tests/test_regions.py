@@ -109,10 +109,7 @@ def test_a_mask_of_everything_is_no_mask(
 ) -> None:
     whole = paint(job(photo, given, method=method, styles="style")).pixels
     masked = paint(job(photo, given, method=method, masks="all=style")).pixels
-    gap = (whole - masked).abs()
-    # Five whitenings in a row of what random networks see blow rounding up.
-    assert gap.max() < (4e-3 if method == "wct" else 1e-3)
-    assert gap.mean() < 5e-5
+    assert (whole - masked).abs().max() < 2e-3
 
 
 def test_the_rest_takes_the_other_styles(photo: Tensor, given: dict[str, Picture | Style]) -> None:

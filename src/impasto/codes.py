@@ -105,7 +105,8 @@ def coverage(regions: Sequence[Region], like: Tensor) -> Tensor | float:
     given = [mask for mask in masks if mask is not None]
     if len(given) < len(masks):
         return 1.0
-    return torch.stack(given).sum(0).clamp(0, 1)  # (1, 1, H, W)
+    total = torch.stack(given).sum(0).clamp(0, 1)  # (1, 1, H, W)
+    return 1.0 if bool((total == 1).all()) else total
 
 
 def mosaic(

@@ -19,7 +19,13 @@ Exit codes of the command line:
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-WANTING = ("allocate", "ALLOC_FAILED", "out of memory", "unable to find an engine to execute")
+WANTING = (
+    "allocate",
+    "bad_alloc",
+    "ALLOC_FAILED",
+    "out of memory",
+    "unable to find an engine to execute",
+)
 """What torch, CUDA, cuBLAS and cuDNN say when memory runs out."""
 
 
@@ -88,6 +94,16 @@ def for_want_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in WANTING)
+
+
+def reason(error: Exception) -> str:
+    """Why something could not be painted, in one line."""
+    if isinstance(error, ImpastoError):
+        return str(error)
+    if for_want_of_memory(error):
+        return "There was not enough memory."
+    said = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {said}".removesuffix(": ")
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UnknownName:

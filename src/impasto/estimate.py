@@ -105,16 +105,19 @@ def estimate(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estim
 
 def _gpu(stylizer: Stylizer) -> torch.device | None:
     """The GPU that it paints on."""
-    machine = getattr(stylizer, "runtime", None)
-    if isinstance(machine, Runtime) and machine.device.type == "cuda":
-        return machine.device
-    return None
+    machine = _machine(stylizer)
+    return machine.device if machine is not None and machine.device.type == "cuda" else None
 
 
 def _in_half(stylizer: Stylizer) -> bool:
-    machine = getattr(stylizer, "runtime", None)
+    machine = _machine(stylizer)
     # What works in steps knows by itself what it takes.
-    return isinstance(machine, Runtime) and machine.bf16 and not stylizer.can.steps
+    return machine is not None and machine.bf16 and not stylizer.can.steps
+
+
+def _machine(stylizer: Stylizer) -> Runtime | None:
+    machine = getattr(stylizer, "runtime", None)
+    return machine if isinstance(machine, Runtime) else None
 
 
 def _room() -> float:

@@ -164,7 +164,7 @@ def faded(old: Map, new: Map, back: Motion, forth: Motion) -> Map:
 
     before, after = BEFORE * (back.trust + NOTHING), (1 - BEFORE) * (forth.trust + NOTHING)
     share = before / (before + after)  # (H, W)
-    return _map(cv2.blendLinear(old, new, share, 1 - share))
+    return as_map(cv2.blendLinear(old, new, share, 1 - share))
 
 
 def at_size(found: Motion, height: int, width: int) -> Motion:
@@ -176,12 +176,12 @@ def at_size(found: Motion, height: int, width: int) -> Motion:
         return found
     scale = np.array([width / w, height / h], np.float32)
     large, trust = (
-        _map(cv2.resize(x, (width, height), interpolation=cv2.INTER_LINEAR))
+        as_map(cv2.resize(x, (width, height), interpolation=cv2.INTER_LINEAR))
         for x in (found.flow * scale, found.trust)
     )
     return Motion(large, trust)
 
 
-def _map(array: Any) -> Map:
+def as_map(array: Any) -> Map:
     """What OpenCV gives, whose types say less than we know."""
     return np.asarray(array, np.float32)

@@ -11,11 +11,10 @@ Pictures here are arrays (H, W, 3), float32, sRGB in [0, 1].
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from impasto.flow import SMALLEST, Map, Motion, at_size, faded, warp
+from impasto.flow import SMALLEST, Map, Motion, as_map, at_size, faded, warp
 
 OCTAVES = 3
 """Octaves of detail that are given back their contrast."""
@@ -53,7 +52,7 @@ def held(painted: Map, last: Map, found: Motion, stable: float) -> Map:
 
     found = at_size(found, *painted.shape[:2])
     share = np.float32(stable) * found.trust  # (H, W)
-    blend = _map(cv2.blendLinear(warp(last, found.flow), painted, share, 1 - share))
+    blend = as_map(cv2.blendLinear(warp(last, found.flow), painted, share, 1 - share))
     return contrasted(blend, painted)
 
 
@@ -77,7 +76,7 @@ def contrasted(blend: Map, painted: Map) -> Map:
     import cv2
 
     light, wanted = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (blend, painted))
-    gains = _gains(_map(light), _map(wanted), OCTAVES)
+    gains = _gains(as_map(light), as_map(wanted), OCTAVES)
     result = _strengthened(blend, gains)
     return np.clip(result, 0, 1, out=result)
 
@@ -92,9 +91,9 @@ def _gains(blend: Map, painted: Map, octaves: int) -> list[Map]:
     height, width = blend.shape
     if octaves == 0 or min(height, width) < SMALLEST:
         return []
-    small, wanted = _map(cv2.pyrDown(blend)), _map(cv2.pyrDown(painted))
-    there = _energy(blend - _map(cv2.pyrUp(small, dstsize=(width, height))))
-    own = _energy(painted - _map(cv2.pyrUp(wanted, dstsize=(width, height))))
+    small, wanted = as_map(cv2.pyrDown(blend)), as_map(cv2.pyrDown(painted))
+    there = _energy(blend - as_map(cv2.pyrUp(small, dstsize=(width, height))))
+    own = _energy(painted - as_map(cv2.pyrUp(wanted, dstsize=(width, height))))
     gain: Map = np.sqrt((own + FLAT) / (there + FLAT)).clip(1, MOST)
     return [gain, *_gains(small, wanted, octaves - 1)]
 
@@ -105,17 +104,12 @@ def _strengthened(picture: Map, gains: Sequence[Map]) -> Map:
 
     if not gains:
         return picture
-    small, size = _map(cv2.pyrDown(picture)), (picture.shape[1], picture.shape[0])
-    gain = _map(cv2.resize(gains[0], size, interpolation=cv2.INTER_LINEAR))
+    small, size = as_map(cv2.pyrDown(picture)), (picture.shape[1], picture.shape[0])
+    gain = as_map(cv2.resize(gains[0], size, interpolation=cv2.INTER_LINEAR))
     # Away from the blurred picture, or towards it: fine detail is what lies between
-    result = _map(cv2.blendLinear(picture, cv2.pyrUp(small, dstsize=size), gain, 1 - gain))
-    result += _map(cv2.pyrUp(_strengthened(small, gains[1:]) - small, dstsize=size))
+    result = as_map(cv2.blendLinear(picture, cv2.pyrUp(small, dstsize=size), gain, 1 - gain))
+    result += as_map(cv2.pyrUp(_strengthened(small, gains[1:]) - small, dstsize=size))
     return result
-
-
-def _map(array: Any) -> Map:
-    """What OpenCV gives, whose types say less than we know."""
-    return np.asarray(array, np.float32)
 
 
 def _energy(fine: Map) -> Map:
@@ -124,4 +118,4 @@ def _energy(fine: Map) -> Map:
 
     size = (fine.shape[1] + 1) // 2, (fine.shape[0] + 1) // 2
     fine = np.square(fine, out=fine)
-    return _map(cv2.blur(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), (5, 5)))
+    return as_map(cv2.blur(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), (5, 5)))

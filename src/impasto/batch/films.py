@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from impasto.batch.tasks import Done, Manner, Remote, Task, reason
-from impasto.errors import BadPicture
+from impasto.batch.tasks import Done, Manner, Remote, Task
+from impasto.errors import BadPicture, reason
 from impasto.files import writing
 from impasto.film import paint_film
 from impasto.media.video import animation

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from impasto.errors import ImpastoError, for_want_of_memory
+from impasto.errors import ImpastoError
 from impasto.film import STABLE
 from impasto.recipe import Recipe
 
@@ -68,13 +68,3 @@ class Done:
 
 Message = Done | ImpastoError | None
 """None: everything is loaded. An error is one that no other photo would fare better with."""
-
-
-def reason(error: Exception) -> str:
-    """Why something could not be painted, in one line."""
-    if isinstance(error, ImpastoError):
-        return str(error)
-    if for_want_of_memory(error):
-        return "There was not enough memory."
-    said = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {said}".removesuffix(": ")

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from impasto.batch import films
-from impasto.batch.tasks import Done, Manner, Message, Task, reason
-from impasto.errors import BadOutput, ImpastoError
+from impasto.batch.tasks import Done, Manner, Message, Task
+from impasto.errors import BadOutput, ImpastoError, reason
 from impasto.files import replacing
 from impasto.media import image as media
 from impasto.media.small import read_small

@@ -11,7 +11,7 @@ from types import TracebackType
 import torch
 
 from impasto import weights
-from impasto.errors import ImpastoError, for_want_of_memory
+from impasto.errors import reason
 from impasto.estimate import peak_mb, reset_peak
 from impasto.evaluate.cells import Outcome
 from impasto.media import image as media
@@ -91,13 +91,8 @@ def painted(recipe: Recipe, target: Path) -> Painted:
     """Paint and write a picture, and say what it took; failures are told and not raised."""
     try:
         return _painted(recipe, target)
-    except ImpastoError as error:
-        return Painted("failed", str(error))
     except Exception as error:  # one method's fault must not end the comparison
-        if for_want_of_memory(error):
-            return Painted("failed", "There was not enough memory.")
-        said = str(error).strip().partition("\n")[0]
-        return Painted("failed", f"{type(error).__name__}: {said}".removesuffix(": "))
+        return Painted("failed", reason(error))
 
 
 def _painted(recipe: Recipe, target: Path) -> Painted:
