@@ -105,7 +105,7 @@ class Options:
     sizes: tuple[int, ...] = ()
     """Nothing: those of the benchmark."""
     data: Path | None = None
-    """A folder with ``gallery`` and ``teacher``."""
+    """A folder with ``gallery`` and ``teacher``, and ``clips``."""
     quick: bool = False
     """Tiny, only to see that everything works."""
 

@@ -72,7 +72,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--machine-name", help="instead of processor, cores and torch's version")
     parser.add_argument("--methods", type=names, default=(), help="a,b,...: only these")
     parser.add_argument("--sizes", type=numbers, default=(), help="512,...: only these")
-    parser.add_argument("--data", type=Path, help="folder with gallery/ and teacher/")
+    parser.add_argument("--data", type=Path, help="folder with gallery/, teacher/ and clips/")
     parser.add_argument("--again", action="store_true", help="also what is finished")
     parser.add_argument("--quick", action="store_true", help="tiny, to see that it works")
     parser.add_argument("--results", type=Path, help=f"default: {RESULTS}; a new one if quick")

@@ -272,6 +272,12 @@ def films(rows: Sequence[Row]) -> list[Table]:
 
 
 def steadiness(rows: Sequence[Row]) -> list[Table]:
+    """A table for the films of known motion and for every clip, by every judge."""
+    groups = dict.fromkeys((row.photo, row.judge) for row in rows)
+    return [steadied(pick(rows, photo=clip, judge=judge), clip, judge) for clip, judge in groups]
+
+
+def steadied(rows: Sequence[Row], clip: str | None, judge: str | None) -> Table:
     """Both errors frame by frame, and those of the other settings over them."""
     frame_by_frame = "stable 0"
     settings = [x for x in dict.fromkeys(row.setting for row in rows) if x != frame_by_frame]
@@ -285,7 +291,8 @@ def steadiness(rows: Sequence[Row]) -> list[Table]:
     means = (both(map(mean, zip(*shares[setting], strict=True))) for setting in settings)
     lines.append(("mean", "", *means))
     header = ("warping_error, style_error", frame_by_frame, *(f"{x}, over it" for x in settings))
-    return [Table("Films of known motion", header, tuple(lines))]
+    films = f"The clip {clip}" if clip else "Films of known motion"
+    return Table(f"{films}, by {judge}", header, tuple(lines))
 
 
 def errors(row: Row) -> tuple[float, float]:

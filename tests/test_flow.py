@@ -25,6 +25,17 @@ def test_a_film_of_a_photo_has_the_flow_it_says(kind: str) -> None:
     assert warping_error(frames, still) > 5 * warping_error(frames, flows)
 
 
+def test_where_flow_does_not_hold_nothing_counts() -> None:
+    frames, flows = filmed(photo(), "pan", 2, (96, 128))
+    held = np.ones((96, 128), np.float32)
+    whole = warping_error(frames, flows)
+    assert warping_error(frames, flows, [held]) == whole
+    frames[1][:, 64:] = 0  # something has come into sight
+    assert warping_error(frames, flows) > 100 * whole
+    held[:, 60:] = 0
+    assert warping_error(frames, flows, [held]) < 1e-6
+
+
 def test_a_pan_has_the_flow_of_a_pan() -> None:
     _, flows = filmed(photo(), "pan", 2, (48, 64))
     assert flows[0] == pytest.approx(np.broadcast_to([1.3, 0.4], (48, 64, 2)), abs=1e-5)

@@ -16,13 +16,13 @@ import numpy as np
 
 from impasto.flow import SMALLEST, Map, Motion, as_map, at_size, faded, warp
 
-OCTAVES = 3
+OCTAVES = 4
 """Octaves of detail that are given back their contrast."""
 
 FLAT = 1e-5
 """Energy of detail below which a place is flat, and nothing is strengthened."""
 
-MOST = 1.5
+MOST = 2.0
 """Most by which detail is strengthened."""
 
 

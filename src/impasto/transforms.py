@@ -86,8 +86,7 @@ def whitened_and_colored(
     mean, transform, shift = _affine(rows, code, weight, whitening)
     colored = rows.new_empty(rows.shape, dtype=torch.float32)
     for block, out in zip(torch.split(rows, BLOCK, 1), torch.split(colored, BLOCK, 1), strict=True):
-        torch.bmm(block.float() - mean, transform, out=out)
-        out += shift
+        torch.baddbmm(shift, block.float() - mean, transform, out=out)
     b, c, h, w = features.shape
     return colored.view(b, h, w, c).permute(0, 3, 1, 2)  # (B, C, H, W)
 

@@ -60,8 +60,19 @@ def results(tmp_path: Path, row: Callable[..., Row]) -> Path:
             for way, pace in (("frames", 10), ("film", 8), ("steady", 5))
         ],
         "steadiness": [
-            row("steadiness", "wct", {"warping_error": w, "style_error": e}, setting=s, style="a")
-            for s, w, e in (("stable 0", 0.01, 0.5), ("stable 0.3", 0.005, 0.6), ("grey", 0, 5))
+            row(
+                *("steadiness", "wct", {"warping_error": w, "style_error": e}),
+                setting=s,
+                style="a",
+                photo=clip,
+                judge="compact",
+            )
+            for s, w, e, clip in (
+                ("stable 0", 0.01, 0.5, None),
+                ("stable 0.3", 0.005, 0.6, None),
+                ("grey", 0, 5, None),
+                ("stable 0", 0.02, 0.7, "dog"),
+            )
         ],
         "memory": [
             row("memory", "adain", {"peak_mb": 800}, way=way, size=size, encoder="compact")

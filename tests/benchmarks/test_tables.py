@@ -92,7 +92,10 @@ def test_quality_is_told_by_judge_and_strength(results: Path) -> None:
 
 def test_a_film_over_the_same_film_frame_by_frame(results: Path) -> None:
     """Half of the warping error and a fifth more style_error."""
-    (table,) = TABLES["steadiness"](read(results / "made-up" / "steadiness.jsonl"))
+    table, clip = TABLES["steadiness"](read(results / "made-up" / "steadiness.jsonl"))
+    assert table.title == "Films of known motion, by compact"
+    assert clip.title == "The clip dog, by compact"
+    assert clip.rows == (("wct, a", "0.0200, 0.7000"), ("mean", ""))
     assert table.header[1:3] == ("stable 0", "stable 0.3, over it")
     assert table.rows[0] == ("wct, a", "0.0100, 0.5000", "0.50, 1.20", "0.00, 10.00")
     assert table.rows[1] == ("mean", "", "0.50, 1.20", "0.00, 10.00")

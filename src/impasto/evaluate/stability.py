@@ -72,15 +72,21 @@ def _flow(old: Matrix, new: Matrix, size: tuple[int, int]) -> Map:
     return moved
 
 
-def warping_error(frames: Sequence[Map], flows: Sequence[Map]) -> float:
+def warping_error(
+    frames: Sequence[Map], flows: Sequence[Map], held: Sequence[Map] | None = None
+) -> float:
     """Mean squared difference of each frame from the moved one before, where both see the thing.
 
     frames: (h, w, 3), [0, 1]; flows: (h, w, 2), of each but the first to the one before
+    held: where these hold, (h, w) each, 0 or 1; everywhere where they are known
     """
     errors = []
-    for old, new, moved in zip(frames, frames[1:], flows, strict=False):
+    for index, moved in enumerate(flows):
         height, width = moved.shape[:2]
         x, y = origins(moved)
         seen = (x >= 2) & (x <= width - 3) & (y >= 2) & (y <= height - 3)
-        errors.append(float(np.square(new - warp(old, moved))[seen].mean()))
+        if held is not None:
+            seen &= held[index] > 0
+        gap = np.square(frames[index + 1] - warp(frames[index], moved))
+        errors.append(float(gap[seen].mean()))
     return float(np.mean(errors))
