@@ -61,7 +61,9 @@ def results(tmp_path: Path, row: Callable[..., Row]) -> Path:
         ],
         "steadiness": [
             row(
-                *("steadiness", "wct", {"warping_error": w, "style_error": e}),
+                "steadiness",
+                "wct",
+                {"warping_error": w, "style_error": e},
                 setting=s,
                 style="a",
                 photo=clip,
