@@ -162,11 +162,11 @@ def repainted(
     features = encoder(image, (tap,), frozen=True)[tap]
     with torch.autocast(image.device.type, enabled=False):
         target = mosaic(features, regions, transform)
-    painted = mixed(image, features, target, decoder, strength, coverage(regions, image))
+    painted = decoded(image, features, target, decoder, strength, coverage(regions, image))
     return painted.clamp(0, 1)
 
 
-def mixed(
+def decoded(
     image: Tensor,
     features: Tensor,
     target: Tensor,

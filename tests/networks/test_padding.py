@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.networks.padding import at_once, pad, repeated
+from impasto.networks.padding import no_gradient, pad, repeated
 
 SIZES = [(2, 2), (2, 5), (5, 2), (3, 3), (4, 6), (9, 8)]
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -156,6 +156,6 @@ def test_rectified_on_the_way(size: tuple[int, int], dtype: torch.dtype) -> None
 
 
 def test_rectified_only_where_nobody_wants_a_gradient() -> None:
-    assert not at_once()
+    assert not no_gradient()
     with torch.no_grad():
-        assert at_once()
+        assert no_gradient()

@@ -16,7 +16,7 @@ from impasto import weights
 from impasto.errors import DamagedWeights, MissingWeights, UnknownName, unknown
 from impasto.networks.encoders import TAPS, Encoder, Shape
 from impasto.networks.narrow import DoublingConv, NarrowConv
-from impasto.networks.padding import at_once, pad, recorded, rectified
+from impasto.networks.padding import no_gradient, pad, recorded, rectified
 
 LAST = "1_1"
 """The convolution that paints, without a ReLU behind it."""
@@ -73,7 +73,7 @@ class Decoder(nn.Module):
 
     def _inner(self, features: Tensor, size: tuple[int, int]) -> tuple[Tensor, bool]:
         """What the last convolution takes, and whether it is still to be rectified."""
-        x, rectify, together = features, False, at_once()
+        x, rectify, together = features, False, no_gradient()
         for name in list(self.convs)[:-1]:
             x = self._layer(name, x, rectify, size)
             rectify = together

@@ -31,7 +31,7 @@ def by_hand() -> bool:
     return not recorded() and not torch.compiler.is_compiling()
 
 
-def at_once() -> bool:
+def no_gradient() -> bool:
     """Whether ReLU may be part of padding: nobody wants a gradient."""
     return not torch.is_grad_enabled() and by_hand()
 
@@ -40,7 +40,7 @@ def pad(x: Tensor, margin: int = 1, rectify: bool = False) -> Tensor:
     """Reflect ``margin`` pixels at every border; what is too small for that repeats its border.
 
     x: (B, C, H, W)  ->  (B, C, H + 2 margin, W + 2 margin)
-    rectify: pad ReLU of x, in the same copy; only where that may be done ``at_once``
+    rectify: pad ReLU of x, in the same copy; only where there is ``no_gradient``
     """
     if min(x.shape[-2:]) <= margin:
         x = F.relu(x) if rectify else x

@@ -20,7 +20,7 @@ from impasto.tiling.geometry import Box, Grid, Tile, decoding, encoding, reach, 
 from impasto.tiling.raster import Raster
 from impasto.tiling.statistics import Statistics
 from impasto.tiling.walk import OnTile, Walk, share
-from impasto.transforms import FULL, Whitening, coloring, mixed
+from impasto.transforms import FULL, Whitening, coloring, decoded
 
 Map = Code
 """What a transform does to every position: ``mean``, then ``scale`` or ``matrix``, ``shift``."""
@@ -139,7 +139,7 @@ def repainted(
         covered = coverage(_regions(maps, fine, tile.seen), image)
         target = mosaic(features, own, applied)
         with level.runtime.autocast():
-            painted = mixed(image, features, target, level.decoder, strength, covered)
+            painted = decoded(image, features, target, level.decoder, strength, covered)
         return tile.inner.of(painted).clamp(0, 1)
 
     for tile, painted in walk.over(grid, sides, paint):
