@@ -111,12 +111,7 @@ def stylize_file(
         check_timelapse(timelapse, recipe.photo, str(target))
     with spent("reading"):
         photo = media.read(sys.stdin.buffer if recipe.photo == STDIO else recipe.photo)
-    if str(target) != STDIO:
-        media.check_target(target)
-    with spent("loading"):
-        job = prepare(recipe, photo.levels, alpha=photo.alpha)
-    if str(target) != STDIO:
-        media.check_target(target, (job.photo.shape[-2], job.photo.shape[-1]))
+    job = _prepared(recipe, photo, target)
     on_event(_estimate_event(job))
     for text in job.notices:
         on_event({"event": "notice", "text": text})
@@ -139,13 +134,31 @@ def stylize_file(
             save(result.pixels, photo, job.recipe, target)
             if film is not None:
                 film.finish(result.pixels)
-    extra: dict[str, object] = {} if timelapse is None else {"timelapse": str(timelapse)}
     with spent("measuring"):
-        extra |= figures(job, result, errors=measured or job.stylizer.can.steps)
-    took = so_far()
-    extra |= {} if took is None else {"timings": took}
-    on_event({"event": "done", "output": str(target), **extra})
+        told = figures(job, result, errors=measured or job.stylizer.can.steps)
+    on_event({"event": "done", "output": str(target), **_beside(timelapse), **told, **_timings()})
     return result
+
+
+def _prepared(recipe: Recipe, photo: media.Picture, target: Path) -> Job:
+    """The job, when its picture can be written: that is asked before and after it has a size."""
+    if str(target) != STDIO:
+        media.check_target(target)
+    with spent("loading"):
+        job = prepare(recipe, photo.levels, alpha=photo.alpha)
+    if str(target) != STDIO:
+        media.check_target(target, (job.photo.shape[-2], job.photo.shape[-1]))
+    return job
+
+
+def _beside(timelapse: Path | None) -> Event:
+    return {} if timelapse is None else {"timelapse": str(timelapse)}
+
+
+def _timings() -> Event:
+    """Where the time went, where somebody asked for that."""
+    took = so_far()
+    return {} if took is None else {"timings": took}
 
 
 def _filming(job: Job, target: Path | None) -> "AbstractContextManager[Timelapse | None]":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from impasto import weights
 from impasto.errors import BadInput, unknown
@@ -95,30 +96,40 @@ def learn_style(
     style_file = styles / f"{name}{SUFFIX}"
     if gallery().get(name, style_file) != style_file:
         raise BadInput(f"{name!r} is a style of the gallery: give the picture another name.")
-    kind, recipe = ("row", RowRecipe) if method == "dumoulin" else ("johnson", JohnsonRecipe)
-    settings: dict[str, Any] = {"kind": kind, "painting": str(picture.absolute())}
-    if steps:
-        settings["schedule"] = recipe.model_fields["schedule"].default.model_dump() | {
-            "steps": steps
-        }
-    # A folder for the picture, not for its name: another one must not go on from here.
-    # Nor may a row that was begun for a network that has been trained anew since.
-    known = weights.read_header(weights.find("dumoulin", GALLERY)).sha256 if kind == "row" else ""
-    key = hashlib.sha256(content.numpy().tobytes() + known.encode()).hexdigest()[:8]
-    folder = run or weights.cache_folder() / "runs" / f"{method}-{name}-{key}"
     network = weights.user_folder() / weights.file_name("johnson", name)
     path = train_recipe(
-        settings,
+        _settings(method, picture, steps),
         data=data,
         teacher=teacher,
-        run=folder,
-        output=output or (style_file if kind == "row" else network),
+        run=run or weights.cache_folder() / "runs" / f"{method}-{name}-{_key(method, content)}",
+        output=output or (style_file if method == "dumoulin" else network),
         runtime=runtime,
         on_progress=on_progress,
     )
     if path == network:
         _keep(Style.of(content, "compact", name), style_file)
     return path
+
+
+def _settings(method: str, picture: Path, steps: int | None) -> dict[str, Any]:
+    """What a recipe would say."""
+    kind, recipe = ("row", RowRecipe) if method == "dumoulin" else ("johnson", JohnsonRecipe)
+    settings: dict[str, Any] = {"kind": kind, "painting": str(picture.absolute())}
+    if steps:
+        schedule = recipe.model_fields["schedule"].default.model_dump()
+        settings["schedule"] = {**schedule, "steps": steps}
+    return settings
+
+
+def _key(method: str, content: Tensor) -> str:
+    """Of the picture, not of its name: another one must not go on where this one was.
+
+    Nor may a row that was begun for a network that has been trained anew since.
+    """
+    known = ""
+    if method == "dumoulin":
+        known = weights.read_header(weights.find("dumoulin", GALLERY)).sha256
+    return hashlib.sha256(content.numpy().tobytes() + known.encode()).hexdigest()[:8]
 
 
 def _keep(style: Style, path: Path) -> None:
