@@ -55,6 +55,7 @@ FLOORS = {
     "regions": 5,
     "sources": 5,
     "painter": 6,
+    "fingerprint": 6,
     "shots": 6,
     "finishing": 6,
     "timelapse": 6,

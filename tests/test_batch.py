@@ -23,7 +23,7 @@ from impasto import weights
 from impasto.batch import crew, run
 from impasto.batch.crew import Crew, Hand
 from impasto.batch.items import STAGE, found, mine, targets
-from impasto.batch.manifest import Manifest, Row, fingerprint, item_key
+from impasto.batch.manifest import Manifest, Row, item_key
 from impasto.batch.run import Order, Tally, batch
 from impasto.batch.tasks import Done, Manner, Task
 from impasto.batch.worker import serve
@@ -37,6 +37,7 @@ from impasto.errors import (
     UnknownName,
 )
 from impasto.files import replacing
+from impasto.fingerprint import fingerprint
 from impasto.media import image as media
 from impasto.networks import encoders
 from impasto.networks.encoders import Encoder
@@ -555,6 +556,20 @@ def test_keys(desk: Path, painting: Tensor) -> None:
     assert fingerprint(auto) == base
     (styles / "new.style.safetensors").unlink()
     assert item_key("x", "a", desk / "none") == item_key("x", "a", desk / "none")
+
+
+def test_no_more_processes_than_photos(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They share the cores among them; where more may come, there is one for each core."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr("impasto.batch.run.free", lambda: 64e9)
+    made = []
+    for watch in (False, True):
+        hands = run._crew(order(desk, workers=None, watch=watch), 2)
+        assert isinstance(hands, Crew)
+        made.append((hands.workers, hands.threads))
+    assert made == [(2, 4), (8, 1)]
+    monkeypatch.setattr("impasto.batch.run.free", lambda: 5e9)
+    assert run.usual_workers(recipe(desk), 8) == 2  # what the container grants
 
 
 def test_formats(desk: Path) -> None:

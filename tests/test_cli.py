@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from impasto.cli import main
+from impasto.film import STABLE
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
@@ -268,6 +269,13 @@ def test_train_explains_a_bad_recipe(tmp_path: Path) -> None:
     recipe.write_text('kind = "encodre"\n')
     assert "Did you mean 'encoder'" in run("train", recipe, "--data", tmp_path).stderr
     assert run("train", tmp_path / "none.toml", "--data", tmp_path).exit_code == 2
+    own = run("train", recipe, "--data", tmp_path, "--steps", 5)
+    assert own.exit_code == 2 and "has its own" in own.stderr
+
+
+@pytest.mark.parametrize("command", ["video", "stream", "batch"])
+def test_help_tells_how_steady_films_are(command: str) -> None:
+    assert f"[{STABLE:g}]" in run(command, "--help").output.replace("\n", " ")
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,22 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino, "there", lambda: True)
 
 
+def test_one_thread_gives_a_backend_up_while_another_still_tries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both go on with torch."""
+    monkeypatch.setattr(openvino, "there", lambda: True)
+    engine, image = Engine(Blur(), FP32, "blur", worth=0), noise(64, 64)
+
+    def overtaken(*_: object) -> Any:
+        engine.backend = None
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr(backends.OpenVino, "prepared", overtaken)
+    with pytest.warns(Notice, match="OpenVINO cannot run blur"):
+        assert torch.equal(engine(image), Blur()(image))
+
+
 @needs_openvino
 @pytest.mark.parametrize("norm", ["instance", "batch", "frn"])
 @pytest.mark.parametrize("conditional", [(), EVERY], ids=["own", "conditional"])

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from impasto import estimate, methods
+from impasto import cores, estimate, methods
 from impasto.estimate import Pace, fitting, pace, peak_mb, reset_peak
 from impasto.methods.gatys import Gatys
 from impasto.networks.encoders import Encoder
@@ -53,22 +53,29 @@ def test_patience_and_memory_bound_the_size(method: Gatys, monkeypatch: pytest.M
 
 def test_a_container_has_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it holds of files is given back when it is needed; without a limit it is the machine."""
-    monkeypatch.setattr(estimate, "CGROUP", tmp_path)
+    monkeypatch.setattr(cores, "groups", lambda: [tmp_path, tmp_path.parent])
     machine = psutil.virtual_memory()._replace(available=1_000_000_000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
     share = estimate.MEMORY_SHARE
-    assert estimate._room() == 1e9 * share
+    assert estimate.free() == 1e9 * share
     (tmp_path / "memory.max").write_text("600000000\n")
     (tmp_path / "memory.current").write_text("500000000\n")
     (tmp_path / "memory.stat").write_text("anon 1\nactive_file 50000000\ninactive_file 250000000\n")
-    assert estimate._room() == pytest.approx(4e8 * share)
+    assert estimate.free() == pytest.approx(4e8 * share)
     (tmp_path / "memory.max").write_text("max\n")
-    assert estimate._room() == 1e9 * share
+    assert estimate.free() == 1e9 * share
 
 
 def test_what_reading_took_counts_too(method: Gatys) -> None:
     speed = Pace(seconds_per_megapixel=0.2, base_mb=300, peak_mb=5000)
     assert estimate.estimate(method, speed, 512, 1.0).peak_mb == 5000
+
+
+def test_what_was_held_before_takes_no_room(method: Gatys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told of, but what is free now is free."""
+    monkeypatch.setattr(estimate, "free", lambda: 4e9)
+    cost = fitting(method, Pace(seconds_per_megapixel=0.2, base_mb=300, peak_mb=19_000), 512, 1.0)
+    assert (cost.size, cost.peak_mb) == (512, 19_000)
 
 
 def test_a_pass_in_half_precision_takes_less(encoder: Encoder, decoders: None) -> None:

@@ -2,11 +2,15 @@
 
 import io
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import numpy as np
@@ -16,12 +20,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from impasto import finishing
-from impasto.cli.video import Clock, stream, video
+from impasto.cli.video import Clock, video
 from impasto.commands import Event
 from impasto.errors import BadInput, BadOutput
 from impasto.film import Filmed, expected, paint_film
 from impasto.finishing import steadied
-from impasto.flow import Motion
+from impasto.flow import Map, Motion
 from impasto.keyframes import shots
 from impasto.media import image as media
 from impasto.media.video.colours import Colours, from_rgb
@@ -31,6 +35,7 @@ from impasto.media.video.source import open_film, read_frames
 from impasto.methods.gatys import Gatys
 from impasto.pipeline import prepare, run
 from impasto.recipe import Recipe
+from impasto.shell import INTERRUPTED
 from impasto.shots import (
     FramePainter,
     as_array,
@@ -250,6 +255,28 @@ def test_other_settings_begin_anew(clip: Path, tmp_path: Path) -> None:
     assert done.frames == 12
 
 
+@pytest.mark.usefixtures("_one_by_one")
+def test_what_begins_anew_is_told_of(clip: Path, tmp_path: Path) -> None:
+    paint_film(recipe(photo=str(clip)), tmp_path / "out.mp4", Stop(5))
+    _, events = paint(clip, tmp_path / "out.mp4", stable=0.2)
+    texts = [str(event["text"]) for event in events if event["event"] == "notice"]
+    assert texts == ["5 frames finished with other settings begin anew."]
+
+
+@pytest.mark.usefixtures("_one_by_one")
+def test_a_machine_that_has_become_slower_goes_on_as_it_began(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though by now it would paint smaller frames: the film has its size."""
+    target = tmp_path / "out.mp4"
+    monkeypatch.setattr("impasto.estimate.REHEARSAL", 16)
+    paint_film(recipe(photo=str(clip)), target, Stop(5))
+    monkeypatch.setattr("impasto.estimate.PATIENCE", 0)
+    assert max(prepare(recipe(), as_tensor(picture(0))).canvas.shape) < max(SIZE)
+    rest, events = paint(clip, target)
+    assert rest.frames == 7 and events[-1]["size"] == [64, 48]
+
+
 def test_every_second_frame_takes_half_the_paintings(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +357,22 @@ def test_batches_paint_what_single_frames_do() -> None:
         assert one == pytest.approx(painter([pixels])[0], abs=0.02)
     slow = prepare(recipe(method="gatys", iterations=1), photo)
     assert batch_size(slow) == 1
+
+
+def test_the_last_batch_is_as_full_as_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a network would be made ready for its size; a batch that comes first is as it is."""
+    counts = []
+
+    def counted(job: Any, *rest: Any) -> Any:
+        counts.append(len(job.canvas))
+        return run(job, *rest)
+
+    monkeypatch.setattr("impasto.shots.run", counted)
+    painter = FramePainter(prepare(recipe(), as_tensor(picture(0))))
+    pictures = [picture(index) for index in range(painter.batch)]
+    for many in (2, painter.batch, 2):
+        assert len(painter(pictures[:many])) == many
+    assert counts == [2, painter.batch, painter.batch]
 
 
 def test_colours_of_the_photo_are_taken_frame_by_frame() -> None:
@@ -431,17 +474,29 @@ def test_no_time_is_no_time(text: str) -> None:
 
 
 def test_commands(clip: Path, tmp_path: Path) -> None:
-    def call(command: Any, *args: str, data: bytes | None = None) -> Any:
-        return CliRunner().invoke(command, args, input=data, catch_exceptions=False)
+    def call(command: Any, *args: str) -> Any:
+        return CliRunner().invoke(command, args, catch_exceptions=False)
 
     target = tmp_path / "out.webm"
     shown = call(video, str(clip), str(target), "-s", "starry-night", "--method", "adain")
     assert shown.exit_code == 0 and "12 frames in" in shown.output
     lines = call(video, str(clip), str(target), "-s", "udnie", "--method", "adain", "--json")
     assert json.loads(lines.output.splitlines()[-1])["event"] == "done"
-    args = "64", "48", "-s", "starry-night", "--method", "adain", "--stable", "0"
-    raw = call(stream, *args, data=picture(0).tobytes())
-    assert len(raw.stdout_bytes) == 64 * 48 * 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals between processes")
+def test_ctrl_c_ends_a_stream_that_waits() -> None:
+    """A camera that is silent: what has come is painted, and the process does not wait for more."""
+    args = "64", "48", "-s", "starry-night", "--method", "adain"
+    command = [sys.executable, "-m", "impasto", "stream", *args]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(picture(0).tobytes())
+        process.stdin.flush()
+        assert len(process.stdout.read(64 * 48 * 3)) == 64 * 48 * 3
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == INTERRUPTED
+        assert process.stderr.read().decode().strip() == "impasto: interrupted."
 
 
 def test_packages_that_are_missing_are_named(
@@ -531,6 +586,27 @@ def test_a_film_by_optimisation(clip: Path, tmp_path: Path, passes: list[int]) -
     paint_film(slow(photo=str(clip)), tmp_path / "out.mp4", events.append, span=span)
     assert len(times(tmp_path / "out.mp4")) == 5
     assert passes == [10, 4, 4]  # the first, the third, the fifth
+
+
+def test_it_goes_on_from_what_was_painted_not_from_its_colours(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the colours of the photo put in afterwards: stopped or not, frames begin alike."""
+    starts: list[Map] = []
+    real = FramePainter.__init__
+
+    def noted(self: FramePainter, job: Any, last: Map | None = None) -> None:
+        real(self, job, last)
+        starts.extend([] if last is None else [last])
+
+    monkeypatch.setattr(FramePainter, "__init__", noted)
+    told = slow(photo=str(clip), color="luma")
+    paint_film(told, tmp_path / "out.mp4", Stop(1), span=Span(0, 0.06))
+    paint_film(told, tmp_path / "out.mp4", span=Span(0, 0.06))
+    painter = FramePainter(prepare(told, as_tensor(frames_of(clip)[1][0].pixels)))
+    (coloured,) = painter([frames_of(clip)[1][0].pixels])
+    assert painter.last is not None and starts[0] == pytest.approx(painter.last, abs=1e-4)
+    assert np.abs(coloured - painter.last).mean() > 0.02
 
 
 def test_frames_cost_less_than_pictures() -> None:

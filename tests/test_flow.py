@@ -61,6 +61,16 @@ def test_a_cut_is_no_motion() -> None:
     assert flow.motions(flow.grey(tiny), flow.grey(tiny)) is None
 
 
+@pytest.mark.parametrize("level", [0, 100, 255])
+def test_equal_frames_have_all_in_common(level: int) -> None:
+    """Black ones too; a step in tone takes as much from dark frames as from others."""
+    one = np.full((20, 20), level, np.uint8)
+    assert flow.likeness(one, one) == pytest.approx(1)
+    other = one.copy()
+    other[:7] = abs(level - 40)
+    assert flow.likeness(one, other) == pytest.approx(0.7, abs=0.07)
+
+
 def test_what_comes_into_sight_is_not_trusted() -> None:
     frame = photo()[:96, :128].copy()
     covered = frame.copy()

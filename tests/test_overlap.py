@@ -1,11 +1,13 @@
 """Threads that read ahead and write behind: order, errors, an end."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
+from impasto import overlap
 from impasto.overlap import Behind, ahead
 
 
@@ -36,6 +38,21 @@ def test_ahead_stays_within_its_depth_and_ends_when_closed() -> None:
         assert next(items) == 0
     assert len(made) <= 5
     assert not any(thread.name == "ahead" for thread in threading.enumerate())
+
+
+def test_a_source_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "LEAVE", 0.05)
+    silent = threading.Event()
+
+    def source() -> Iterator[int]:
+        yield 1
+        silent.wait()
+
+    start = time.perf_counter()
+    with closing(ahead(source(), 2)) as items:
+        assert next(items) == 1
+    assert time.perf_counter() - start < 5
+    silent.set()
 
 
 def test_behind_does_all_before_it_closes() -> None:

@@ -25,10 +25,16 @@ def reporter(as_json: bool, stdout_taken: bool = False) -> Iterator[OnEvent]:
     """
     lines = sys.stderr if stdout_taken else sys.stdout
     if as_json:
-        yield lambda event: print(json.dumps(event), file=lines, flush=True)
+        yield partial(json_line, lines)
         return
     with ExitStack() as stack:
         yield _Lines(lines, stack)
+
+
+def json_line(file: TextIO, event: Mapping[str, object]) -> None:
+    """In one go: events may come from two threads."""
+    file.write(json.dumps(event) + "\n")
+    file.flush()
 
 
 class _Lines:

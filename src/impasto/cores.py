@@ -38,13 +38,18 @@ def limit_threads(asked: int | None = None) -> None:
             torch.set_num_threads(asked or cores())
 
 
+def groups() -> list[Path]:
+    """The control groups of this process, its own and those around it, of version 2."""
+    memberships = (line.split(":", 2) for line in _lines(MEMBERSHIP))
+    return [p for _, kind, group in memberships if kind == "" for p in _around(GROUPS, group)]
+
+
 def _quotas() -> Iterator[float]:
-    """What the control groups grant, this process's own and those around it, in processors."""
+    """What the control groups grant, in processors."""
+    yield from (_quota(_lines(path / "cpu.max")) for path in groups())
     for line in _lines(MEMBERSHIP):
         _, controllers, group = line.split(":", 2)
-        if controllers == "":
-            yield from (_quota(_lines(path / "cpu.max")) for path in _around(GROUPS, group))
-        elif "cpu" in controllers.split(","):  # version 1
+        if "cpu" in controllers.split(","):  # version 1
             for path in _around(GROUPS / "cpu", group):
                 words = [*_lines(path / "cpu.cfs_quota_us"), *_lines(path / "cpu.cfs_period_us")]
                 yield _quota([" ".join(words)])

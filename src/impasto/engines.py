@@ -86,14 +86,15 @@ class Engine:
         Raises BadInput where the engine that was asked for cannot run it.
         """
         inputs = [image, *(x for x in others if x is not None)]
-        if self.backend is not None and self._pays(self.backend, image):
+        backend = self.backend  # another thread may give it up meanwhile
+        if backend is not None and self._pays(backend, image):
             try:
                 with self._lock:  # what is ready serves one caller
-                    return self._painting(self.backend, inputs)(inputs)
+                    return self._painting(backend, inputs)(inputs)
             except (MemoryError, torch.OutOfMemoryError):
                 raise  # smaller tiles are the cure for that
             except Exception as error:  # its errors are RuntimeErrors, and what tracing raises
-                self._give_up(self.backend, error)
+                self._give_up(backend, error)
         with self.runtime.autocast():
             return self.module(*inputs).float()  # type: ignore[no-any-return]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from impasto import cores
 from impasto.engines import rehearsal
 from impasto.runtime import Runtime
 from impasto.stylizer import Stylizer
@@ -31,9 +32,6 @@ PASSES = 4
 
 STATUS = Path("/proc/self/status")
 """Where Linux tells what a process holds."""
-
-CGROUP = Path("/sys/fs/cgroup")
-"""Where Linux tells what a container may hold, and what it holds."""
 
 REHEARSAL = 256
 """Side of the picture on which a pass is timed, pixels."""
@@ -90,7 +88,7 @@ def estimate(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estim
     On a GPU the memory is that of the process beside it: what is on the GPU is not in it.
     """
     height, gpu = max(1, round(size * aspect)), _gpu(stylizer)
-    room = _room() if gpu is None else MEMORY_SHARE * torch.cuda.mem_get_info(gpu)[0]
+    room = free() if gpu is None else MEMORY_SHARE * torch.cuda.mem_get_info(gpu)[0]
     cost = stylizer.cost(height, size)
     if cost.peak_bytes > (room if gpu is not None else min(WHOLE, room)):
         cost = min(cost, stylizer.tiled(height, size, room), key=lambda cost: cost.peak_bytes)
@@ -120,31 +118,32 @@ def _machine(stylizer: Stylizer) -> Runtime | None:
     return machine if isinstance(machine, Runtime) else None
 
 
-def _room() -> float:
-    """Bytes that a picture may take on this machine, or in this container, now."""
-    free = float(psutil.virtual_memory().available)
-    with suppress(OSError, ValueError, KeyError):  # no container, or without a limit, or no Linux
-        free = min(free, _contained())
-    return free * MEMORY_SHARE
+def free() -> float:
+    """Bytes that work may take on this machine, or in this container, now."""
+    least = float(psutil.virtual_memory().available)
+    for group in cores.groups():
+        with suppress(OSError, ValueError, KeyError):  # without a limit, or no Linux
+            least = min(least, _granted(group))
+    return least * MEMORY_SHARE
 
 
-def _contained() -> float:
-    """Bytes that the container still gives; what it holds of files goes when it is needed."""
-    limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
-    lines = (CGROUP / "memory.stat").read_text().splitlines()
+def _granted(group: Path) -> float:
+    """Bytes that a control group still gives; what it holds of files goes when it is needed."""
+    limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+    lines = (group / "memory.stat").read_text().splitlines()
     held = {name: int(value) for name, value in (line.split() for line in lines)}
     return max(0, limit - used + held["active_file"] + held["inactive_file"])
 
 
 def fitting(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estimate:
     """The estimate at ``size``, or at the largest size below it that is within bounds."""
-    free_mb = _room() / 1e6
+    free_mb = free() / 1e6
+    now = replace(speed, peak_mb=0.0)  # what was held before takes no room any more
     while True:
-        cost = estimate(stylizer, speed, size, aspect)
-        if size <= REHEARSAL or (
-            cost.seconds <= PATIENCE and cost.peak_mb - speed.base_mb <= free_mb
-        ):
-            return cost
+        cost = estimate(stylizer, now, size, aspect)
+        within = cost.seconds <= PATIENCE and cost.peak_mb - speed.base_mb <= free_mb
+        if within or size <= REHEARSAL:
+            return replace(cost, peak_mb=max(cost.peak_mb, speed.peak_mb))
         size = round(size * 0.9)
 
 

@@ -1,25 +1,29 @@
 """From a film to a painted film: decoding, painting and encoding at once, frame by frame."""
 
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Generator, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from impasto.commands import OnEvent, undisturbed
 from impasto.errors import BadInput
 from impasto.estimate import peak_mb
+from impasto.fingerprint import fingerprint
 from impasto.finishing import DEPTH, Writer
-from impasto.flow import Map
+from impasto.flow import Map, one_thread_each
 from impasto.keyframes import EVERY, Shot, shots
 from impasto.media import image as media
-from impasto.media.video.frames import Film, Span, required
+from impasto.media.video.frames import Film, Frame, Span, required
 from impasto.media.video.join import assemble
-from impasto.media.video.parts import Coding, Parts
+from impasto.media.video.parts import Coding, Parts, begun
 from impasto.media.video.source import check_film_target, open_film, read_frames
 from impasto.overlap import ahead
 from impasto.pipeline import Job, prepare
 from impasto.recipe import Recipe
+from impasto.runtime import has_int8
 from impasto.shots import (
     FramePainter,
     as_tensor,
@@ -32,7 +36,7 @@ from impasto.shots import (
 )
 
 STABLE = 0.35
-"""53 % of the warping error gone, at 5 % more style_error (docs/films.md)."""
+"""52 % of the warping error gone, at 5 % more style_error (docs/films.md)."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +74,17 @@ def paint_film(
     check_recipe(recipe)
     film = open_film(Path(recipe.photo))
     check_film_target(target, film)
-    first = next(iter(read_frames(film, span, _quiet)), None)
-    if first is None:
-        raise BadInput(f"No frame of {film.path} lies between --from and --to.")
-    job = prepare(recipe, as_tensor(first.pixels))
-    painted = _painted(film, span, stable, every)
-    job = hastened(job, film.deep, painted)
+    first, painted = _first(film, span), _painted(film, span, stable, every)
+    work = _work(recipe, film, (stable, every), span, target)
+    folder = target.with_name(f".{target.name}.parts")
+    job = _job(recipe, as_tensor(first.pixels), film.deep, painted, begun(folder, work))
     coding = coded(film, job, target)
     seconds = seconds_each(job, stable) * (painted or 1)
     _announce(job, film, span, coding, seconds, on_event)
-    parts = Parts(
-        target.with_name(f".{target.name}.parts"), _work(job, film, (stable, every), span, target)
-    )
+    parts = Parts(folder, work, {"size": job.recipe.size, "precision": job.recipe.precision})
     production = _Production(job, film, span, coding, parts, target, on_event)
     try:
-        with _one_thread_each() if job.runtime.device.type == "cpu" else nullcontext():
+        with one_thread_each() if job.runtime.device.type == "cpu" else nullcontext():
             return production.run(stable, every, preview)
     finally:
         parts.release()
@@ -111,11 +111,13 @@ class _Production:
         start, finished = time.perf_counter(), self.parts.finished()
         before = sum(len(part.times) for part in finished)
         after = finished[-1].times[-1][0] if finished else None
+        if self.parts.lost:
+            self._notice(f"{self.parts.lost} frames finished with other settings begin anew.")
         if before:
             self._notice(f"Going on after {before} frames that are finished.")
         last = finished[-1].last() if finished else None
-        writer = Writer(self.parts, self.coding, blended(self.job, stable), last)
         painter, interrupted = FramePainter(self.job, last), False
+        writer = Writer(self.parts, self.coding, blended(self.job, stable), last)
         try:
             ready = self._shots(stable, every, after)
             self._paint(painter, writer, ready, before, preview)
@@ -154,7 +156,7 @@ class _Production:
                 if preview and done == before:
                     self._preview(paintings[0])
                 for shot, painted in zip(batch, paintings, strict=True):
-                    writer.put(shot, painted)
+                    writer.put(shot, painted, painter.last)
                     done += shot.count
                 pace = (time.perf_counter() - start) / (done - before)
                 self._step(done, pace)
@@ -200,18 +202,6 @@ class _Production:
             "peak_mb": round(peak_mb()),
             "interrupted": done.interrupted,
         }
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """OpenCV without threads of its own, in the whole process: all processors have frames."""
-    cv2 = required("cv2")
-    count = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(count)
 
 
 def expected(film: Film, span: Span) -> int | None:
@@ -264,27 +254,41 @@ def _announce(
         on_event({"event": "notice", "text": text})
 
 
+def _first(film: Film, span: Span) -> Frame:
+    frame = next(iter(read_frames(film, span, _quiet)), None)
+    if frame is None:
+        raise BadInput(f"No frame of {film.path} lies between --from and --to.")
+    return frame
+
+
+def _job(
+    recipe: Recipe,
+    photo: Tensor,
+    deep: bool,
+    frames: int | None,
+    known: Mapping[str, object] | None,
+) -> Job:
+    """What paints the film; as the run that began it has settled it, where there was one.
+
+    A machine that has become busier, or has less memory, would paint smaller frames.
+    """
+    if known is None:
+        return hastened(prepare(recipe, photo), deep, frames)
+    if known["precision"] == "int8" and not has_int8(recipe.device, recipe.engine):
+        known = {**known, "precision": recipe.precision}
+    return prepare(recipe.model_copy(update=known), photo)
+
+
 def _work(
-    job: Job, film: Film, steadied: tuple[float, int], span: Span, target: Path
+    recipe: Recipe, film: Film, steadied: tuple[float, int], span: Span, target: Path
 ) -> dict[str, object]:
     """All that the painted frames depend on: what was finished for other work is of no use."""
-    sources = [film.path, *(Path(share.source) for share in job.recipe.styles)]
-    sources += [Path(path) for m in job.recipe.masks for path in (m.mask, m.style)]
+    status = film.path.stat()
     return {
-        "recipe": job.recipe.model_dump(mode="json"),
-        "steadied": steadied,
-        "span": asdict(span),
+        "film": [str(film.path), status.st_size, status.st_mtime_ns],
+        "painting": fingerprint(recipe, *steadied, asdict(span)),
         "suffix": target.suffix.lower(),
-        "files": [(str(path), _stamp(path)) for path in sources],
     }
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:  # a name of the gallery
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def _quiet(text: str) -> None:

@@ -29,19 +29,23 @@ def steadied(stabiliser: Stabiliser, shot: Shot, painted: Map) -> Iterator[tuple
 
 
 class Writer:
-    """Does that in a thread of its own, and counts the frames."""
+    """Steadies paintings, adds what lies between and encodes it all, in a thread of its own."""
 
     def __init__(self, parts: Parts, coding: Coding, stable: float, last: Map | None) -> None:
         self.parts, self.coding = parts, coding
         self.stabiliser = Stabiliser(stable, last)
         self.count = 0
+        self._start: Map | None = None
         self._encoder: Encoder | None = None
         self._begun = 0.0
-        self._thread = Behind[tuple[Shot, Map]](self._write, DEPTH)
+        self._thread = Behind[tuple[Shot, Map, Map | None]](self._write, DEPTH)
 
-    def put(self, shot: Shot, painted: Map) -> None:
-        """Hand over a painting; waits while too many are waiting."""
-        self._thread.put((shot, painted))
+    def put(self, shot: Shot, painted: Map, start: Map | None = None) -> None:
+        """Hand over a painting; waits while too many are waiting.
+
+        start: what the painter goes on from behind it, where that is something else
+        """
+        self._thread.put((shot, painted, start))
 
     def finish(self) -> None:
         """Wait until all are written, and finish the part.
@@ -57,8 +61,8 @@ class Writer:
         """Wait until all are written, and leave the part as it is."""
         self._thread.close()
 
-    def _write(self, item: tuple[Shot, Map]) -> None:
-        shot, painted = item
+    def _write(self, item: tuple[Shot, Map, Map | None]) -> None:
+        shot, painted, self._start = item
         for frame, steady in steadied(self.stabiliser, shot, painted):
             self._encode(steady, frame)
         assert self._encoder is not None
@@ -77,4 +81,4 @@ class Writer:
     def _close(self) -> None:
         if self._encoder is not None:
             encoder, self._encoder = self._encoder, None
-            encoder.close(self.stabiliser.last)
+            encoder.close(self.stabiliser.last if self._start is None else self._start)

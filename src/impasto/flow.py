@@ -7,6 +7,8 @@ Pictures here are arrays (H, W, 3), float32, sRGB in [0, 1]; a flow is (H, W, 2)
 where each pixel of the one picture is in the other.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +24,14 @@ FLOW_SIDE = 384
 CUT = 0.5
 """Two frames whose histograms share less than this are different scenes."""
 
-LOST = 0.6
+EXPLAINED = 0.4
 """So is a frame of which the flow explains less than this share."""
 
 FAINT = 0.02
 """Lightness by which a moved frame may differ from the new one before its painting is doubted."""
+
+DOUBTED = 0.06
+"""Lightness beyond that by which trust falls to 1 / e."""
 
 BEFORE = 0.8
 """Share of what was before, between two pictures: what holds is sharper than what fades."""
@@ -71,7 +76,7 @@ def motions(new: Grey, old: Grey) -> tuple[Motion, Motion] | None:
         return None
     back, forth = flow(new, old), flow(old, new)
     came = Motion(back, consistent(back, forth) * alike(new, old, back))
-    if float(came.trust.mean()) <= 1 - LOST:
+    if float(came.trust.mean()) < EXPLAINED:
         return None
     return came, Motion(forth, consistent(forth, back) * alike(old, new, forth))
 
@@ -144,14 +149,15 @@ def alike(new: Grey, old: Grey, back: Map) -> Map:
 
     moved = warp(old.astype(np.float32), back)
     gap = cv2.blur(np.abs(moved - new.astype(np.float32)), (5, 5)) / 255
-    share: Map = np.exp(-np.square(np.maximum(gap - FAINT, 0) / 0.06)).astype(np.float32)
+    share: Map = np.exp(-np.square(np.maximum(gap - FAINT, 0) / DOUBTED)).astype(np.float32)
     return share
 
 
 def likeness(new: Grey, old: Grey) -> float:
     """What the histograms of two frames have in common, [0, 1]."""
     bins = [np.bincount(x.ravel() >> 4, minlength=16) / x.size for x in (new, old)]
-    return float(np.minimum(*(np.convolve(b, (0.25, 0.5, 0.25), "same") for b in bins)).sum())
+    bins = [np.convolve(np.pad(b, 1, "symmetric"), (0.25, 0.5, 0.25), "valid") for b in bins]
+    return float(np.minimum(*bins).sum())
 
 
 def faded(old: Map, new: Map, back: Motion, forth: Motion) -> Map:
@@ -185,3 +191,16 @@ def at_size(found: Motion, height: int, width: int) -> Motion:
 def as_map(array: Any) -> Map:
     """What OpenCV gives, whose types say less than we know."""
     return np.asarray(array, np.float32)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """OpenCV without threads of its own, in the whole process: all processors have frames."""
+    import cv2
+
+    count = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(count)

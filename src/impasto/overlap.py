@@ -10,6 +10,9 @@ T = TypeVar("T")
 PATIENCE = 0.1
 """Seconds after which a waiting thread looks whether it is still needed."""
 
+LEAVE = 2.0
+"""Seconds that a thread is waited for that may be reading what never comes."""
+
 
 class _End:
     """The end of what comes, with the error that made it."""
@@ -35,14 +38,15 @@ def ahead(source: Iterable[T], depth: int) -> Generator[T, None, None]:
                 continue
 
     def work() -> None:
+        failed: BaseException | None = None
         try:
             for item in source:
                 offer(item)
                 if unwanted.is_set():
                     break
         except BaseException as error:
-            offer(_End(error))
-        offer(_End())
+            failed = error
+        offer(_End(failed))
 
     thread = threading.Thread(target=work, name="ahead", daemon=True)
     thread.start()
@@ -53,7 +57,7 @@ def ahead(source: Iterable[T], depth: int) -> Generator[T, None, None]:
             raise item.error
     finally:
         unwanted.set()
-        thread.join()
+        thread.join(LEAVE)
 
 
 class Behind(Generic[T]):

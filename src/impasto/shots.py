@@ -83,9 +83,10 @@ class FramePainter:
 
     def __init__(self, job: Job, last: Map | None = None) -> None:
         """``last``: the painting of the frame before the first, (h, w, 3), where there is one."""
-        self.job, self.last = job, last
+        self.job, self.last = job, last if job.stylizer.can.steps else None
         self.regions = regions(job)
         self.batch = batch_size(job)
+        self._full = False
 
     def __call__(self, frames: Sequence[Pixels], found: Motion | None = None) -> list[Map]:
         """The frames painted.  (H, W, 3), integers  ->  (h, w, 3), float32, [0, 1]
@@ -98,8 +99,8 @@ class FramePainter:
         size, small = job.photo.shape[-2:], job.canvas.shape[-2:]
         photos = media.resize(as_batch(frames), (size[0], size[1]))
         canvas = media.resize(photos, (small[0], small[1]))
-        job = replace(job, canvas=canvas, stylizer=self._begun(found))
-        painted = run(job, self.regions, job.recipe.strength)
+        job = replace(job, canvas=self._filled(canvas), stylizer=self._begun(found))
+        painted = run(job, self.regions, job.recipe.strength)[: len(frames)]
         if job.stylizer.can.steps:
             self.last = as_array(painted[-1:])
         done = []
@@ -107,6 +108,12 @@ class FramePainter:
             one = replace(job, photo=photo, canvas=canvas[:1])
             done.append(as_array(recolored(one, full_size(one, pixels))))
         return done
+
+    def _filled(self, canvas: Tensor) -> Tensor:
+        """The last batch as full as those before: to make a network ready for less takes longer."""
+        self._full = self._full or len(canvas) == self.batch
+        missing = self.batch - len(canvas) if self._full else 0
+        return torch.cat([canvas, *[canvas[-1:]] * missing]) if missing else canvas
 
     def _begun(self, found: Motion | None) -> Stylizer:
         """The method, with the last painting where it has moved to."""

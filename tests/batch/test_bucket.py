@@ -197,6 +197,19 @@ def test_a_film_in_a_bucket(
     assert not any((tmp_path / "cache" / "films").iterdir())
 
 
+def test_a_film_that_is_none_leaves_nothing_in_the_cache(
+    s3: str, painted: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("av")
+    pytest.importorskip("cv2")
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
+    place = Storage(s3)
+    put(place, "in/a.mp4", content=b"no film")
+    result = painted(place.address("in"), place.address("out"))
+    assert result.exit_code == 1, result.output
+    assert not any((tmp_path / "cache" / "films").iterdir())
+
+
 def test_storage_that_does_not_answer(
     painted: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

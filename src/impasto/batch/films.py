@@ -107,7 +107,11 @@ def _at_hand(task: Task) -> Iterator[tuple[Path, Path]]:
         target = folder / "out" / PurePosixPath(task.staged).name
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-    yield source, target
+    try:
+        yield source, target
+    except BadPicture:  # nothing to go on with
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     if is_url(task.staged):
         storage, name = located(task.staged)
         storage.put(name, target)

@@ -5,18 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
 import torch
 
 from impasto.batch.crew import Crew
 from impasto.batch.films import is_film
 from impasto.batch.items import Item, Place, Source, found, mine, targets
 from impasto.batch.ledger import Ledger
-from impasto.batch.manifest import Known, Manifest, Row, fingerprint, item_key
+from impasto.batch.manifest import Known, Manifest, Row, item_key
 from impasto.batch.ray import RayCrew
 from impasto.batch.tasks import Done, Manner, Task
 from impasto.errors import BadInput
+from impasto.estimate import free
 from impasto.film import STABLE
+from impasto.fingerprint import fingerprint
 from impasto.recipe import Recipe
 from impasto.runtime import runtime
 from impasto.storage import Storage, is_url, located
@@ -26,8 +27,6 @@ POLL = 1.0
 
 WORKER_MB = 2000
 """Memory that a process may come to hold: itself, and a picture just not painted in tiles."""
-
-MEMORY_SHARE = 0.8
 
 OnEvent = Callable[[Mapping[str, object]], None]
 
@@ -78,8 +77,8 @@ def batch(order: Order, on_event: OnEvent) -> Tally:
     if (begun := order.recipe.begun) is not None:
         text = "a picture to go on from is of a single photo"
         raise BadInput(f"--init {begun}: {text}. Leave it out, or paint that photo with stylize.")
-    _photos(order, _ignore)  # what is wrong with them is told before anything is made
-    crew = _crew(order)
+    # What is wrong with them is told before anything is made
+    crew = _crew(order, len(_photos(order, _ignore)))
     with _account(order) as manifest, crew:
         plan = _Plan(order, manifest, tally)
         while True:
@@ -105,12 +104,14 @@ def _account(order: Order) -> Manifest | Ledger:
     return Manifest(order.output, order.shard)
 
 
-def _crew(order: Order) -> Crew | RayCrew:
+def _crew(order: Order, photos: int) -> Crew | RayCrew:
+    """Processes that share the cores; no more than there are photos, unless more may come."""
     manner = Manner(order.recipe, order.file_quality, order.stable)
     if order.ray is not None:
         return RayCrew(manner, order.ray, order.workers)
     threads = torch.get_num_threads()
     workers = order.workers or usual_workers(order.recipe, threads)
+    workers = workers if order.watch else min(workers, photos)
     return Crew(manner, workers, max(1, threads // workers))
 
 
@@ -118,8 +119,7 @@ def usual_workers(recipe: Recipe, threads: int) -> int:
     """A process for every core, as far as memory allows; of those with an accelerator one."""
     if runtime(recipe.device).device.type != "cpu":
         return 1
-    free = psutil.virtual_memory().available / 1e6 * MEMORY_SHARE
-    return max(1, min(threads, int(free // WORKER_MB)))
+    return max(1, min(threads, int(free() / 1e6 // WORKER_MB)))
 
 
 class _Plan:

@@ -1,9 +1,9 @@
 """The command for many photos: ``batch``."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import click
 from impasto.cli.options import masks_option, recipe_of, styles_option
 from impasto.cli.paint import RECIPE_FLAGS
 from impasto.config import flags, parse_shard
+from impasto.console import json_line
 from impasto.recipe import Recipe
 from impasto.shell import importing
 
@@ -53,7 +54,7 @@ OnEvent = Callable[[Mapping[str, object]], None]
 @click.option(
     "--stable",
     type=click.FloatRange(0, 1),
-    help="Of films: 0 paints frame by frame, 1 keeps all that is in sight [0.3].",
+    help="Of films: 0 paints frame by frame, 1 keeps all that is in sight [0.35].",
 )
 @click.option(
     "--ray",
@@ -117,7 +118,7 @@ def _reporter(as_json: bool) -> Iterator[OnEvent]:
     """Events as JSON; or a bar on the terminal, and a line for what failed and for the end."""
     out = sys.stdout  # whoever talks on it later
     if as_json:
-        yield lambda event: print(json.dumps(event), file=out, flush=True)
+        yield partial(json_line, out)
         return
     from rich.console import Console
     from rich.progress import (

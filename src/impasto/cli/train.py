@@ -50,7 +50,7 @@ def train(
     impasto train dumoulin --add my.jpg --content PHOTOS    a row for it, in minutes
     """
     given = {"style": style, "add": add}
-    picture = _picture(recipe, given)
+    picture = _picture(recipe, given, steps)
     if data is None:
         raise BadInput("Training needs photos: name their folder with --content (or --data).")
     from impasto.config import read_toml
@@ -86,7 +86,7 @@ def train(
     click.echo(path)
 
 
-def _picture(recipe: str, given: dict[str, Path | None]) -> Path | None:
+def _picture(recipe: str, given: dict[str, Path | None], steps: int | None) -> Path | None:
     """The picture to learn where there is no recipe.
 
     Raises BadInput for options that do not go together.
@@ -98,6 +98,8 @@ def _picture(recipe: str, given: dict[str, Path | None]) -> Path | None:
             f"--{next(iter(options))} goes with a method, not with the recipe {recipe!r}: "
             "impasto train johnson --style PICTURE, or impasto train dumoulin --add PICTURE."
         )
+    if wanted is None and steps:
+        raise BadInput(f"--steps is for johnson and dumoulin; the recipe {recipe!r} has its own.")
     if wanted is None:
         return None
     if options.keys() != {wanted}:

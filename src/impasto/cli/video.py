@@ -133,4 +133,6 @@ def stream(width: int, height: int, stable: float | None, **settings: object) ->
         click.echo(f"impasto: {text}", err=True)
 
     steady = STABLE if stable is None else stable
-    paint_stream(recipe, (height, width), sys.stdin.buffer, sys.stdout.buffer, steady, tell)
+    # Not sys.stdin: Python aborts when it ends while a thread still waits for that
+    source = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
+    paint_stream(recipe, (height, width), source, sys.stdout.buffer, steady, tell)

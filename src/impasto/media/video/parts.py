@@ -34,6 +34,8 @@ CODECS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 """Encoder and its settings by suffix of a film; all else that can be written is an animation."""
 
+NOTE = "work.json"
+
 LOSSLESS = ("ffv1", {"slicecrc": "0"})
 """What the frames of an animation are kept in until all are there."""
 
@@ -130,12 +132,18 @@ class Encoder:
 class Parts:
     """The folder of finished parts of one piece of work, which one process uses at a time."""
 
-    def __init__(self, folder: Path, work: Mapping[str, object]) -> None:
+    def __init__(
+        self, folder: Path, work: Mapping[str, object], settled: Mapping[str, object] | None = None
+    ) -> None:
         """``work`` describes it completely: parts of other work are thrown away.
+
+        settled: what this run has made of the work, which is kept for those that go on with it
 
         Raises BadOutput where the folder cannot be written, or another process is at it.
         """
         self.folder = folder
+        self.lost = 0
+        """Frames that were thrown away"""
         with writing(folder):
             folder.mkdir(exist_ok=True)
         self._lock = FileLock(folder / "lock")
@@ -145,12 +153,12 @@ class Parts:
             raise BadOutput(
                 f"Another process is painting this film ({folder} is locked)."
             ) from error
-        note, told = folder / "work.json", json.dumps(work, sort_keys=True, default=str)
-        if not note.is_file() or note.read_text() != told:
+        if begun(folder, work) is None:
+            self.lost = sum(len(part.times) for part in self.finished())
             for path in folder.glob("[0-9]*.*"):
                 path.unlink()
-            with replacing(note) as file:
-                file.write(told.encode())
+            with replacing(folder / NOTE) as file:
+                file.write(json.dumps({"work": work, "settled": settled or {}}).encode())
 
     def finished(self) -> list[Part]:
         """All finished parts in order."""
@@ -175,6 +183,14 @@ class Parts:
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index:05}.nut"
+
+
+def begun(folder: Path, work: Mapping[str, object]) -> Mapping[str, object] | None:
+    """What the run settled that has begun this work; None where none has."""
+    note = folder / NOTE
+    known = json.loads(note.read_text()) if note.is_file() else {}
+    same = known.get("work") == json.loads(json.dumps(work))
+    return dict(known["settled"]) if same else None
 
 
 @contextmanager

@@ -25,7 +25,7 @@ class JobRequest(BaseModel):
     recipe: Recipe
     stable: Annotated[
         float | None,
-        Field(ge=0, le=1, description="Films: 0 paints frame by frame, 1 keeps all [0.3]."),
+        Field(ge=0, le=1, description="Films: 0 paints frame by frame, 1 keeps all [0.35]."),
     ] = None
 
 
