@@ -1,13 +1,15 @@
 """Which frames of a film are painted: every second one, and all where something is too fast."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
+from impasto import keyframes
 from impasto.evaluate.stability import filmed
-from impasto.flow import Map
-from impasto.keyframes import Shot, shots, wrong
+from impasto.flow import Map, Motion
+from impasto.keyframes import Shot, shots, worst
 from impasto.media.image import scaled
 from impasto.media.samples import sample_photo
 from impasto.media.video.frames import Frame
@@ -93,9 +95,25 @@ def test_a_film_goes_on_as_it_would_have() -> None:
     assert first.flow == pytest.approx(same.flow)
 
 
-def test_wrong_is_the_worst_place() -> None:
-    look = np.zeros((100, 200), np.uint8)
-    moved = np.zeros((100, 200), np.float32)
-    assert wrong(look, moved) == 0
-    moved[20:25, 30:40] = 0.8  # half of a place of 10 x 10
-    assert wrong(look, moved) == pytest.approx(0.4)
+def test_one_place_counts_not_the_whole() -> None:
+    gap = np.zeros((100, 200), np.float32)
+    assert worst(gap) == 0
+    gap[20:25, 30:40] = 0.8  # half of a place of 10 x 10
+    assert worst(gap) == pytest.approx(0.4)
+
+
+def test_what_would_be_in_shreds_is_painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far off is not too far where flow holds: then a thing is where it was a moment ago."""
+    pictures = pan(3)
+    pictures[1][40:56, 60:72] += 0.08
+    frames = film(pictures)
+    assert painted(list(shots(frames, 0.3))) == [0, 2]
+    real = keyframes.motions
+
+    def doubted(*looks: Any) -> Any:
+        both = real(*looks)
+        assert both is not None
+        return tuple(Motion(found.flow, np.zeros_like(found.trust)) for found in both)
+
+    monkeypatch.setattr(keyframes, "motions", doubted)
+    assert painted(list(shots(frames, 0.3))) == [0, 1, 2]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impasto.flow import Grey, Map, Motion, composed, faded, grey, motions, warp
+from impasto.flow import Grey, Map, Motion, as_map, composed, faded, grey, motions, warp
 from impasto.media.video.frames import Frame
 
 EVERY = 2
@@ -22,6 +22,12 @@ PLACE = 20
 
 WRONG = 0.1
 """Lightness, mean over a place, by which what is moved may differ from the frame."""
+
+TORN = 0.045
+"""The same where no flow is trusted: what is wrong there is in shreds, not only elsewhere."""
+
+TRUSTED = 0.3
+"""Trust from which on a flow is."""
 
 
 @dataclass(frozen=True)
@@ -104,21 +110,22 @@ def _joined(between: _Seen, seen: _Seen) -> Shot | None:
         return None
     back, (later, forth) = between.motions[0], seen.motions
     old, new = warp(light(between.last), back.flow), warp(light(seen.look), forth.flow)
-    if wrong(between.look, faded(old, new, back, forth)) > WRONG:
+    gap = np.abs(faded(old, new, back, forth) - light(between.look))
+    lost = np.maximum(back.trust, forth.trust) < TRUSTED
+    if worst(gap) > WRONG or worst(np.where(lost, gap, np.float32(0))) > TORN:
         return None
     return Shot(seen.frame, composed(later, back), Between(between.frame, back, forth))
 
 
-def wrong(look: Grey, moved: Map) -> float:
-    """How far a moved frame is from the one it stands for, where that is worst.  (H, W)  ->  [0, 1]
+def worst(gap: Map) -> float:
+    """How far a moved frame is from the one it stands for, in the worst place.  (H, W)  ->  [0, 1]
 
     Something small and fast is gone from it, and would come and go from frame to frame.
     """
     import cv2
 
-    side = max(1, max(look.shape) // PLACE)
-    gap = cv2.blur(np.abs(moved - light(look)), (side, side), borderType=cv2.BORDER_REPLICATE)
-    return float(np.asarray(gap).max())
+    side = max(1, max(gap.shape) // PLACE)
+    return float(as_map(cv2.blur(gap, (side, side), borderType=cv2.BORDER_REPLICATE)).max())
 
 
 def light(look: Grey) -> Map:
