@@ -160,7 +160,7 @@ def test_flags_not_given_are_none() -> None:
 def test_yes_and_no_are_two_flags() -> None:
     """Neither given is neither said, and not no."""
     text = " ".join(run("--help", names=("finish",)).split())
-    assert "--finish / --no-finish Take the palette too. [default: True]" in text
+    assert "--finish / --no-finish Take the palette too. [default: yes]" in text
     given = {(): None, ("--finish",): True, ("--no-finish",): False}
     for args, value in given.items():
         assert run(*args, names=("finish",)) == f"{{'finish': {value}}}\n"

@@ -306,6 +306,16 @@ def test_a_span_and_a_preview(clip: Path, tmp_path: Path) -> None:
     assert "preview" in [event["event"] for event in events]
 
 
+def test_a_preview_does_not_take_the_place_of_the_film(tmp_path: Path) -> None:
+    source = tmp_path / "cat.preview.png"
+    pictures = [Image.fromarray(picture(index)) for index in range(3)]
+    pictures[0].save(source, save_all=True, append_images=pictures[1:], duration=40)
+    before = source.read_bytes()
+    with pytest.raises(BadOutput, match="the film that is read"):
+        paint(source, tmp_path / "cat.gif", preview=True)
+    assert source.read_bytes() == before
+
+
 def test_a_size_of_ones_own_is_even(clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     paint_film(recipe(photo=str(clip), size=33), target)

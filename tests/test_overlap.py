@@ -1,9 +1,11 @@
 """Threads that read ahead and write behind: order, errors, an end."""
 
+import itertools
+import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -76,3 +78,27 @@ def test_behind_raises_what_the_work_raised() -> None:
     worker.close()
     with pytest.raises(OSError, match="number 0"):
         worker.check()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timer")
+def test_interrupts_leave_nothing_locked() -> None:
+    """Wherever Ctrl-C comes, the thread can be ended: what is handed over is not waited for."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for turn in range(300):
+            worker = Behind(lambda _: None, 2)
+            signal.setitimer(signal.ITIMER_REAL, 1e-4 + turn * 1e-6)
+            with suppress(KeyboardInterrupt):
+                for number in itertools.count():
+                    worker.put(number)
+            ending = threading.Thread(target=worker.close, daemon=True)
+            ending.start()
+            ending.join(10)
+            assert not ending.is_alive()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

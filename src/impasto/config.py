@@ -94,8 +94,9 @@ def flags(model: type[BaseModel], *names: str) -> Callable[[Command], Command]:
 
 def _flag(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     help_text = field.description or ""
-    if field.default is not None:
-        help_text += f" [default: {field.default}]"
+    if field.default not in (None, ()):
+        shown = {"True": "yes", "False": "no"}.get(str(field.default), field.default)
+        help_text += f" [default: {shown}]"
     flag = f"--{name.replace('_', '-')}"
     if field.annotation is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, help=help_text, default=None)

@@ -132,7 +132,8 @@ class Engine:
             self._work[shapes[0][-2:]] = 0.0
 
     def _give_up(self, backend: Backend, error: Exception) -> None:
-        reason = " ".join(str(error).split())[-160:] or type(error).__name__
+        said = str(error).strip().split("\n\n")[0]  # what follows is how to find out more
+        reason = " ".join(said.split())[-160:] or type(error).__name__
         failed = f"{backend.title} cannot run {self.name} ({reason})."
         if self.runtime.engine != "auto":
             raise BadInput(f"{failed} Use --engine auto, or another one.") from error

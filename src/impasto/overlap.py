@@ -21,12 +21,40 @@ class _End:
         self.error = error
 
 
+class Channel(Generic[T]):
+    """A queue that holds so many items.
+
+    ``queue.Queue`` does as much, but in Python: Ctrl-C in the middle of it leaves it locked.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self._items: queue.SimpleQueue[T] = queue.SimpleQueue()
+        self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(depth):
+            self._places.put(None)
+
+    def put(self, item: T, timeout: float | None = None) -> None:
+        """Raises ``queue.Empty`` where there was no place for it in time."""
+        self._places.get(timeout=timeout)
+        self._items.put(item)
+
+    def get(self) -> T:
+        """The first item, as soon as there is one."""
+        item = self._items.get()
+        self._places.put(None)
+        return item
+
+    def close(self, last: T) -> None:
+        """Put an item whether there is a place or not."""
+        self._items.put(last)
+
+
 def ahead(source: Iterable[T], depth: int) -> Generator[T, None, None]:
     """What ``source`` gives, made in a thread of its own, at most ``depth`` items ahead.
 
     Errors of the source are raised here. The thread ends when the iterator is closed.
     """
-    ready: queue.Queue[T | _End] = queue.Queue(depth)
+    ready = Channel[T | _End](depth)
     unwanted = threading.Event()
 
     def offer(item: T | _End) -> None:
@@ -34,7 +62,7 @@ def ahead(source: Iterable[T], depth: int) -> Generator[T, None, None]:
             try:
                 ready.put(item, timeout=PATIENCE)
                 return
-            except queue.Full:
+            except queue.Empty:
                 continue
 
     def work() -> None:
@@ -64,7 +92,7 @@ class Behind(Generic[T]):
     """A thread that does something with every item put, at most ``depth`` of them waiting."""
 
     def __init__(self, work: Callable[[T], None], depth: int) -> None:
-        self._waiting: queue.Queue[T | _End] = queue.Queue(depth)
+        self._waiting = Channel[T | _End](depth)
         self._error: BaseException | None = None
         self._work = work
         self._thread = threading.Thread(target=self._run, name="behind", daemon=True)
@@ -93,5 +121,5 @@ class Behind(Generic[T]):
 
     def close(self) -> None:
         """Wait until everything is done; ``check`` then says whether all went well."""
-        self._waiting.put(_End())
+        self._waiting.close(_End())
         self._thread.join()

@@ -115,15 +115,21 @@ class Recipe(BaseModel):
     styles: tuple[StyleShare, ...] = ()
     masks: tuple[MaskShare, ...] = ()
     method: Annotated[
-        str, Field(description="Method of style transfer; auto: the fastest that looks good.")
+        str,
+        Field(
+            description="johnson, dumoulin, ghiasi, adain, wct or gatys; auto: what suits it, "
+            "fast ones first."
+        ),
     ] = "auto"
     size: Annotated[
         int | None,
-        Field(ge=1, le=100_000, description="Long side of the result, pixels [the photo's own]."),
+        Field(ge=1, le=100_000, description="Long side of the result, pixels [as it comes in]."),
     ] = None
     strength: Annotated[
         float | None,
-        Field(ge=0, le=1, description="0 is the photo, 1 the style's [the method's own]."),
+        Field(
+            ge=0, le=1, description="From 0, the photo, to 1, all of the style [the method's own]."
+        ),
     ] = None
     style_scale: Annotated[
         float, Field(ge=0.5, le=2, description="Size of the strokes: 2 is twice as large.")
@@ -144,7 +150,7 @@ class Recipe(BaseModel):
         Start | str,
         AfterValidator(_known),
         Field(
-            description="What the optimisation starts from: auto (adain, or else the photo), "
+            description="gatys: what it starts from: auto (adain, or else the photo), "
             "content, noise, adain, wct; or a finished picture, to go on from it."
         ),
     ] = "auto"
@@ -164,27 +170,46 @@ class Recipe(BaseModel):
         Literal["auto", "torch", "compile", "openvino"],
         Field(description="What runs networks that paint in one pass; auto: the soonest."),
     ] = "auto"
-    encoder: Annotated[str, Field(description="Network to look through.")] = "compact"
+    encoder: Annotated[
+        str, Field(description="Network to look through: compact, vgg16 or vgg19.")
+    ] = "compact"
     iterations: Annotated[
-        int | None, Field(ge=1, le=100_000, description="Steps in all [by quality].")
+        int | None, Field(ge=1, le=100_000, description="gatys: steps in all [by quality].")
     ] = None
-    quality: Annotated[Quality, Field(description="How long to work on it.")] = "normal"
-    optimizer: Annotated[Literal["adam", "lbfgs"], Field(description="What takes the steps.")] = (
-        "adam"
-    )
+    quality: Annotated[
+        Quality, Field(description="gatys: how long to work on it; best with auto is gatys.")
+    ] = "normal"
+    optimizer: Annotated[
+        Literal["adam", "lbfgs"], Field(description="gatys: what takes the steps.")
+    ] = "adam"
 
-    finish: Annotated[bool, Field(description="Take the palette too, at relu1_1.")] = True
-    levels: Annotated[int, Field(ge=1, le=5, description="Deepest level, down to relu1_1.")] = 5
+    finish: Annotated[bool, Field(description="adain: take the palette of the style, too.")] = True
+    levels: Annotated[
+        int,
+        Field(
+            ge=1, le=5, description="wct: how many levels, 5 from the coarsest strokes to colours."
+        ),
+    ] = 5
     level_strengths: Annotated[
         tuple[Annotated[float, Field(ge=0, le=1)], ...],
         BeforeValidator(_numbers),
-        Field(description="Strength at each level, deepest first: 0.5,0.8,1,1,1; 0 leaves it out."),
+        Field(
+            description="wct: strength at each level, coarsest first: 0.5,0.8,1,1,1; 0 is without."
+        ),
     ] = ()
     floor: Annotated[
-        float, Field(ge=0, le=1, description="Least eigenvalue, as a share of the largest.")
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="wct: least eigenvalue, as a share of the largest; more is calmer.",
+        ),
     ] = 1e-5
     shrinkage: Annotated[
-        float, Field(ge=0, le=1, description="0 whitens fully, 1 channel by channel.")
+        float,
+        Field(
+            ge=0, le=1, description="wct: 0 whitens fully, 1 channel by channel, which is calmer."
+        ),
     ] = 0.0
 
     def embedded(self) -> str:

@@ -19,6 +19,8 @@ from impasto.batch.items import targets
 from impasto.batch.manifest import Manifest
 from impasto.batch.tasks import Manner, Remote, Task
 from impasto.media import image as media
+from impasto.media.video.frames import Span
+from impasto.media.video.source import open_film, read_frames
 from impasto.recipe import Recipe
 
 # --- what is a film, and what it becomes ---
@@ -38,8 +40,19 @@ def test_what_moves_is_a_film(tmp_path: Path) -> None:
         assert not is_film(animate(tmp_path / f"one {name}", 1))
     (tmp_path / "bad.gif").write_bytes(b"GIF8")
     assert not is_film(tmp_path / "bad.gif") and not is_film(tmp_path / "none.webp")
+    assert is_film(animate(tmp_path / "moving.png", 3))
+    assert not is_film(animate(tmp_path / "still.png", 1))
     assert is_film(tmp_path / "any.MP4") and not is_film(tmp_path / "a.png")
     assert is_film(Remote("s3://a/b.gif", "")) and not is_film(Remote("s3://a/b.webp", ""))
+
+
+def test_an_animation_that_is_cut_short_still_moves(tmp_path: Path) -> None:
+    data = animate(tmp_path / "a.gif", 8).read_bytes()
+    (tmp_path / "cut.gif").write_bytes(data[: len(data) * 2 // 3])
+    assert is_film(tmp_path / "cut.gif")
+    film, notices = open_film(tmp_path / "cut.gif"), list[str]()
+    frames = list(read_frames(film, Span(), notices.append))
+    assert 2 <= len(frames) < 8 and any("as far as it goes" in text for text in notices)
 
 
 def test_a_file_that_grows_into_an_animation(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from impasto.errors import BadOutput, BadPicture
 from impasto.media.video import animation, reader
-from impasto.media.video.colours import Colours, from_rgb, of_frame, to_rgb
+from impasto.media.video.colours import Colours, from_rgb, of_frame, tag, to_rgb
 from impasto.media.video.frames import Film, Frame, Span
 from impasto.media.video.join import assemble
 from impasto.media.video.parts import Coding, Parts
@@ -50,8 +50,7 @@ def make_film(
         if turn:
             stream.set_display_rotation(turn)
         if tags.matrix != 2:
-            stream.codec_context.colorspace = tags.matrix
-            stream.codec_context.color_range = tags.range
+            tag(stream.codec_context, tags)
         audio = out.add_stream("aac", rate=8000, layout="mono") if sound else None
         for index, time in enumerate(times):
             frame = from_rgb(smooth(size, index), tags, layout)
@@ -119,6 +118,33 @@ def both(source: Path, target: Path) -> tuple[Film, list[Frame], Film, list[Fram
     before, after = open_film(source), open_film(target)
     old, new = (list(read_frames(f, Span(), lambda _: None)) for f in (before, after))
     return before, old, after, new
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_films_say_how_many_frames_a_second_they_have(tmp_path: Path, suffix: str) -> None:
+    """Not how many ticks; and so how many frames there are is known of them, too."""
+    source = make_film(tmp_path / "in.mp4", [24 * n for n in range(10)])
+    with av.open(str(copy(source, tmp_path / f"out{suffix}"))) as file:
+        assert float(file.streams.video[0].average_rate) == pytest.approx(25, abs=0.5)
+    film = open_film(tmp_path / f"out{suffix}")
+    assert film.frames is not None and abs(film.frames - 10) <= 1
+
+
+def test_matroska_whose_clock_begins_late(tmp_path: Path) -> None:
+    """It says when it ends and not how long it is: nothing lacks at the end."""
+    film = open_film(make_film(tmp_path / "in.mkv", [3000 + 24 * n for n in range(10)]))
+    assert (film.origin, film.seconds) == (5, pytest.approx(0.4, abs=0.05))
+    assert film.frames is not None and abs(film.frames - 10) <= 1
+    notices: list[str] = []
+    copy(film.path, tmp_path / "out.mp4", notices=notices)
+    assert notices == []
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_all_colour_tags_arrive(tmp_path: Path, suffix: str) -> None:
+    source = make_film(tmp_path / "in.mp4", colours=Colours(1, 1, 1, 1))
+    assert open_film(source).colours == Colours(1, 1, 1, 1)
+    assert open_film(copy(source, tmp_path / f"out{suffix}")).colours == Colours(1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])

@@ -19,16 +19,16 @@ from impasto.weights import cache_folder
 READ = (".avi", ".flv", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".wmv", ".3gp")
 
 FILMS = frozenset({*CODECS, *READ, ".apng"})
-"""What the name of a film or animation ends in; GIF and WebP may be either."""
+"""What the name of a film or animation ends in; GIF, WebP and PNG may be either."""
 
 HOLDS_ALL = ".mkv"
 """What films become whose kind is read and not written: it holds any sound."""
 
 
 def is_film(source: Path | Remote) -> bool:
-    """Whether it is painted as a film; of GIF and WebP, what moves, and in a bucket every GIF."""
+    """Whether it is painted as a film; of GIF, WebP and PNG, what moves; in a bucket every GIF."""
     suffix = PurePosixPath(str(source)).suffix.lower()
-    if suffix in (".gif", ".webp"):
+    if suffix in (".gif", ".webp", ".png"):
         return suffix == ".gif" if isinstance(source, Remote) else _moves(source, suffix)
     return suffix in FILMS
 

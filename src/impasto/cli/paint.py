@@ -23,7 +23,9 @@ OUTPUT_HELP = "Where the picture goes [beside the photo]; - is standard output."
 @click.command()
 @click.argument("photo", type=click.Path(path_type=Path, allow_dash=True))
 @styles_option()
-@masks_option("Paint what is white in the picture REGION in STYLE; alpha=STYLE: what is opaque.")
+@masks_option(
+    "Paint what is white in the picture REGION in STYLE; alpha=STYLE: what is opaque in the photo."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path, allow_dash=True), help=OUTPUT_HELP)
 @flags(Recipe, *RECIPE_FLAGS)
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON per event on stdout.")

@@ -85,6 +85,8 @@ def styles_like(style: str, count: int, encoder: str, as_json: bool) -> None:
     """The named styles nearest to STYLE, a picture, name or style file, as ghiasi sees them."""
     from impasto.commands import like
 
+    if not as_json:
+        click.echo("distance (1: as far as named styles are from one another on average)")
     for name, distance in like(style, encoder)[:count]:
         row = {"name": name, "distance": round(distance, 3)}
         click.echo(json.dumps(row) if as_json else f"{name:24}{distance:8.3f}")

@@ -1,6 +1,7 @@
 """Animations in and out: GIF, WebP and APNG, with their times, transparency and loops."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -39,11 +40,24 @@ def facts(path: Path) -> Film | None:
     with path.open("rb") as file, decoding(str(path)):
         picture = OPENERS[kind](file, str(path))
         check_size(picture.size, str(path))
-        count = getattr(picture, "n_frames", 1)
+        count = _count(picture)
         if count < 2:
             raise BadPicture(f"{path} is one picture, not a film: impasto stylize paints it.")
         loops = int(picture.info.get("loop", 1 if kind == "GIF" else 0))
         return Film(path, *picture.size, TICK, Colours(RGB), frames=count, loops=loops)
+
+
+def _count(picture: Image.Image) -> int:
+    """How many pictures there are; of a file that is cut short, those that can be read."""
+    try:
+        return int(getattr(picture, "n_frames", 1))
+    except Exception:  # whatever Pillow's readers come upon
+        count = 1
+        with suppress(Exception):
+            while True:
+                picture.seek(count)
+                count += 1
+        return count
 
 
 def frames(film: Film, span: Span, after: int | None, on_notice: OnNotice) -> Iterator[Frame]:

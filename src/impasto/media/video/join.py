@@ -9,6 +9,7 @@ from typing import Any
 
 from impasto.files import replacing
 from impasto.media.video import animation
+from impasto.media.video.colours import tag
 from impasto.media.video.frames import Film, OnNotice, Span, required
 from impasto.media.video.parts import Coding, Part, encoding, packets, pictures, shown
 
@@ -54,13 +55,16 @@ def _copy(
 ) -> None:
     av = required("av")
     shift = _shift(parts, film, span)
-    end = sum(parts[-1].times[-1]) * film.time_base if parts else Fraction(0)
+    end = sum(parts[-1].times[-1]) * film.time_base
     with av.open(str(parts[0].path)) as first:
         stream = out.add_stream_from_template(first.streams.video[0])
         stream.time_base = coding.time_base
+        if (rate := _rate(parts, coding.time_base)) is not None:
+            stream.codec_context.framerate = rate  # else Matroska writes down one of the clock
+        if not coding.animated:
+            tag(stream.codec_context, coding.colours)  # of VP9, parts do not keep all
         video = _video(parts, stream, coding.time_base, shift)
         if film.loops is not None:
-            sound: Iterator[Timed] = iter(())
             out.start_encoding()
             for _, _, packet in video:
                 out.mux(packet)
@@ -72,6 +76,14 @@ def _copy(
             sound = _copied(source, streams, shift, _until(span, film, parts, end))
             for _, _, packet in heapq.merge(video, sound):
                 out.mux(packet)
+
+
+def _rate(parts: Sequence[Part], base: Fraction) -> Fraction | None:
+    """Frames a second, on average; None for a single one."""
+    times = [pts for part in parts for pts, _ in part.times]
+    if len(times) < 2:
+        return None
+    return ((len(times) - 1) / ((times[-1] - times[0]) * base)).limit_denominator(1001)
 
 
 def _shift(parts: Sequence[Part], film: Film, span: Span) -> Fraction:

@@ -4,6 +4,7 @@ Each part is a file of encoded frames (NUT, which holds any codec and survives b
 then, once that is complete, a list of the times of its frames. What has no list does not count.
 """
 
+import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -123,8 +124,10 @@ class Encoder:
             self._file.mux(self._stream.encode(None))
             self._file.close()
         if last is not None:
+            kept = io.BytesIO()  # of a full disk numpy says nothing but a number
+            np.save(kept, last)
             with replacing(self.path.with_suffix(".npy")) as file:
-                np.save(file, last)
+                file.write(kept.getbuffer())
         with replacing(self.path.with_suffix(".json")) as file:
             file.write(json.dumps(self.times).encode())
 

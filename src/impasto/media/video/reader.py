@@ -168,7 +168,11 @@ def _time(frame: Any, film: Film, last: int) -> int:
 def _seconds(container: Any, stream: Any) -> float | None:
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
-    return None if container.duration is None else container.duration / MICRO
+    if container.duration is None:
+        return None
+    # Matroska says when it ends, others how long they are
+    start = container.start_time or 0 if container.format.name.startswith("matroska") else 0
+    return float(container.duration - start) / MICRO
 
 
 def _tell_end(film: Film, last: int, on_notice: OnNotice) -> None:
