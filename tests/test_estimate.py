@@ -15,6 +15,7 @@ from impasto import cores, estimate, methods
 from impasto.estimate import Pace, fitting, pace, peak_mb, reset_peak
 from impasto.methods.gatys import Gatys
 from impasto.networks.encoders import Encoder
+from impasto.pipeline import ENLARGING, settled_cost
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 
@@ -76,6 +77,18 @@ def test_what_was_held_before_takes_no_room(method: Gatys, monkeypatch: pytest.M
     monkeypatch.setattr(estimate, "free", lambda: 4e9)
     cost = fitting(method, Pace(seconds_per_megapixel=0.2, base_mb=300, peak_mb=19_000), 512, 1.0)
     assert (cost.size, cost.peak_mb) == (512, 19_000)
+
+
+def test_what_is_enlarged_takes_its_share(method: Gatys) -> None:
+    """Painted at 512 px, by 10 megapixels."""
+    small, large = (
+        settled_cost(Recipe(size=size, stroke_size=1), (800, 1250), method, SPEED)
+        for size in (512, 4000)
+    )
+    assert (small.size, large.size) == (512, 4000)
+    seconds, mb = ENLARGING
+    assert large.seconds - small.seconds == pytest.approx(seconds * 10.24)
+    assert large.peak_mb == pytest.approx(300 + mb * 10.24)
 
 
 def test_a_pass_in_half_precision_takes_less(encoder: Encoder, decoders: None) -> None:

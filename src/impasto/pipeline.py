@@ -31,6 +31,9 @@ from impasto.tiling.walk import Walk
 CANVAS = 512
 """Long side, pixels, at which strokes of size 1 are painted."""
 
+ENLARGING = 0.2, 105.0
+"""Seconds and megabytes for each megapixel of a picture that is enlarged, by 1 to 43 megapixels."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -215,7 +218,13 @@ def settled_cost(
     if recipe.size is None and recipe.stroke_size is None:
         return fitting(stylizer, speed, own, aspect)
     size = recipe.size or own
-    return replace(estimate(stylizer, speed, canvas_size(recipe, size), aspect), size=size)
+    canvas = canvas_size(recipe, size)
+    cost = replace(estimate(stylizer, speed, canvas, aspect), size=size)
+    if canvas == size:
+        return cost
+    (seconds, mb), megapixels = ENLARGING, size**2 * aspect / 1e6
+    peak = max(cost.peak_mb, speed.base_mb + mb * megapixels)
+    return replace(cost, seconds=cost.seconds + seconds * megapixels, peak_mb=peak)
 
 
 def full_size(job: Job, image: Tensor) -> Tensor:
