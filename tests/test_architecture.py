@@ -52,6 +52,7 @@ FLOORS = {
     "large": 5,
     "auto": 5,
     "pipeline": 5,
+    "job": 5,
     "regions": 5,
     "sources": 5,
     "painter": 6,
@@ -97,11 +98,16 @@ SAME_FLOOR = {
     ("tiling", "transforms"),  # the same formulas from statistics of tiles
     ("finishing", "shots"),
     ("timelapse", "shots"),  # frames as they are encoded
-    ("pipeline", "auto"),  # who does the work
-    ("pipeline", "estimate"),  # the estimate comes before the work
-    ("pipeline", "large"),  # ... in one piece or in tiles
-    ("pipeline", "regions"),  # who paints where
-    ("pipeline", "sources"),  # ... and in which style
+    ("job", "auto"),  # who does the work
+    ("job", "estimate"),  # the estimate comes before the work
+    ("job", "large"),  # ... in one piece or in tiles
+    ("job", "regions"),  # who paints where
+    ("job", "sources"),  # ... and in which style
+    ("pipeline", "job"),  # from a Recipe to a job, and to a picture
+    ("pipeline", "auto"),
+    ("pipeline", "estimate"),
+    ("pipeline", "large"),
+    ("pipeline", "sources"),
     ("cli", "shell"),  # parse, and leave in order
     ("cli", "commands"),  # parse, then do
     ("cli", "console"),  # ... and show it

@@ -13,9 +13,9 @@ import torch
 
 from impasto import cores, estimate, methods
 from impasto.estimate import Pace, fitting, pace, peak_mb, reset_peak
+from impasto.job import ENLARGING, settled_cost
 from impasto.methods.gatys import Gatys
 from impasto.networks.encoders import Encoder
-from impasto.pipeline import ENLARGING, settled_cost
 from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 

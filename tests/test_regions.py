@@ -15,13 +15,14 @@ from torch import Tensor
 from impasto import methods
 from impasto.codes import blend
 from impasto.errors import BadInput, BadPicture
+from impasto.job import Job
 from impasto.losses import style_error
 from impasto.media import color
 from impasto.media import image as media
 from impasto.media.image import Picture
 from impasto.moments import moments
 from impasto.networks.encoders import TAPS, Encoder
-from impasto.pipeline import Job, measure, paint, prepare, recolored
+from impasto.pipeline import measure, paint, prepare, recolored
 from impasto.recipe import Recipe
 from impasto.regions import REACH, covered, feathered, open_mask, shared, tamed
 from impasto.style import Style

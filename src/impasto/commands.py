@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from impasto.errors import unknown
+from impasto.job import Job
 from impasto.media import image as media
 from impasto.networks.encoders import load_encoder
 from impasto.pipeline import (
     Interrupted,
-    Job,
     Result,
     figures,
     fitted_alpha,

@@ -14,6 +14,7 @@ from impasto.estimate import peak_mb
 from impasto.fingerprint import fingerprint
 from impasto.finishing import DEPTH, Writer
 from impasto.flow import Map, one_thread_each
+from impasto.job import Job
 from impasto.keyframes import EVERY, Shot, shots
 from impasto.media import image as media
 from impasto.media.video.frames import Film, Frame, Span, required
@@ -21,7 +22,7 @@ from impasto.media.video.join import assemble
 from impasto.media.video.parts import Coding, Parts, begun
 from impasto.media.video.source import check_film_target, open_film, read_frames
 from impasto.overlap import ahead
-from impasto.pipeline import Job, prepare
+from impasto.pipeline import prepare
 from impasto.recipe import Recipe
 from impasto.runtime import has_int8
 from impasto.shots import (
@@ -92,22 +93,17 @@ def paint_film(
         parts.release()
 
 
+@dataclass(frozen=True)
 class _Production:
     """One film being painted."""
 
-    def __init__(
-        self,
-        job: Job,
-        film: Film,
-        span: Span,
-        coding: Coding,
-        parts: Parts,
-        target: Path,
-        on_event: OnEvent,
-    ) -> None:
-        self.job, self.film, self.span, self.coding = job, film, span, coding
-        self.parts, self.target, self.on_event = parts, target, on_event
-        self.total = expected(film, span)
+    job: Job
+    film: Film
+    span: Span
+    coding: Coding
+    parts: Parts
+    target: Path
+    on_event: OnEvent
 
     def run(self, stable: float, every: int, preview: bool) -> Filmed:
         start, finished = time.perf_counter(), self.parts.finished()
@@ -164,7 +160,7 @@ class _Production:
                 self._step(done, pace)
 
     def _step(self, done: int, pace: float) -> None:
-        total = max(self.total or done, done)
+        total = max(expected(self.film, self.span) or done, done)
         left = round(pace * (total - done), 1)
         self.on_event({"event": "step", "done": done, "total": total, "seconds_left": left})
 

@@ -13,8 +13,9 @@ from impasto.codes import Code, Region, blend
 from impasto.commands import STDIO, Event, OnEvent, save, undisturbed
 from impasto.errors import BadInput
 from impasto.estimate import peak_mb
+from impasto.job import Job
 from impasto.media import image as media
-from impasto.pipeline import Job, fitted_alpha, full_size, prepare, recolored, run
+from impasto.pipeline import fitted_alpha, full_size, prepare, recolored, run
 from impasto.recipe import Recipe
 
 GAP = 0.02

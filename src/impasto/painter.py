@@ -7,25 +7,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from impasto.auto import AUTO, method_for
+from impasto.auto import method_for
 from impasto.codes import Region, blend
-from impasto.errors import BadInput
 from impasto.estimate import Estimate, pace
+from impasto.job import Job, Loaded, check_paintable, settled, settled_cost
+from impasto.large import sized
 from impasto.media import image as media
 from impasto.networks.encoders import load_encoder
-from impasto.pipeline import (
-    Job,
-    Result,
-    canvas_size,
-    check_controls,
-    full_size,
-    paint,
-    recolored,
-    run,
-    settled_cost,
-)
+from impasto.pipeline import Result, full_size, paint, recolored, run
 from impasto.recipe import Recipe
-from impasto.regions import ALPHA, divided
+from impasto.regions import ALPHA
 from impasto.runtime import runtime
 from impasto.sources import Source, read_style, read_styles
 from impasto.style import Style
@@ -49,63 +40,46 @@ class Painter:
         Raises BadInput, UnknownName, BadPicture, MissingWeights, DamagedWeights.
         """
         start = time.perf_counter()
-        if not recipe.styles and not recipe.masks:
-            raise BadInput("No style given: name one (impasto styles list) or give a picture.")
-        if recipe.method != AUTO:
-            check_controls(recipe)
-        self.encoder = load_encoder(recipe.encoder)
-        self.runtime = runtime(recipe.device, recipe.precision, recipe.engine)
+        check_paintable(recipe)
         self.sources = _sources(recipe)
         drawn = any(not isinstance(self.sources[name], Style) for name in _names(recipe))
         self.apart = recipe.color == "match" and drawn
         """Whether every photo has styles of its own: pictures in its colours."""
-        self.styles = self._styles(recipe.model_copy(update={"color": "style"}), torch.empty(0))[0]
-        self.stylizer = method_for(recipe, self.styles, self.encoder, self.runtime)
-        strength = self.stylizer.strength if recipe.strength is None else recipe.strength
-        settled = {"method": self.stylizer.name, "strength": strength}
-        self.recipe = recipe.model_copy(update=settled)
+        encoder = load_encoder(recipe.encoder)
+        machine = runtime(recipe.device, recipe.precision, recipe.engine)
+        plain = recipe.model_copy(update={"color": "style"})
+        styles, _ = read_styles(plain, encoder, torch.empty(0), self.sources)
+        self.stylizer = method_for(recipe, styles, encoder, machine)
+        self.recipe = settled(recipe, self.stylizer)
+        self.loaded = Loaded(
+            recipe=self.recipe,
+            stylizer=self.stylizer,
+            encoder=encoder,
+            runtime=machine,
+            styles=styles,
+            recolor=recipe.color == "match",
+            given=self.sources,
+        )
         self.speed = pace(self.stylizer)
         self._costs: dict[tuple[int, int], Estimate] = {}
         self._codes = {
-            id(style): self.stylizer.encode(style, recipe.style_scale)
-            for style in self.styles.values()
+            id(style): self.stylizer.encode(style, recipe.style_scale) for style in styles.values()
         }
         self.load_seconds = time.perf_counter() - start
-
-    def _styles(self, recipe: Recipe, photo: Tensor) -> tuple[dict[str, Style], bool]:
-        return read_styles(recipe, self.encoder, photo, self.sources)
 
     def job(self, photo: Tensor, alpha: Tensor | None = None) -> Job:
         """A photo ready to be painted; of one size, it is settled once what that will cost.
 
-        photo: (1, 3, H, W), [0, 1]; alpha: its transparency, (1, 1, H, W)
+        photo: (1, 3, H, W), [0, 1] or integers; alpha: its transparency, (1, 1, H, W)
 
         Raises BadInput and BadPicture for masks that do not go with the photo.
         """
-        start = time.perf_counter()
-        cost, own = self._cost(photo), max(photo.shape[-2:])
-        recipe = self.recipe.model_copy(update={"size": cost.size})
-        styles, recolor = self.styles, recipe.color == "match"
+        cost, loaded = self._cost(photo), self.loaded
         if self.apart:
-            styles, recolor = self._styles(recipe, photo)
-        photo = media.resize(photo, media.fit(photo.shape[-1], photo.shape[-2], cost.size))
-        parts, notices = divided(recipe, styles, photo, self.sources, alpha)
-        if recipe.size != (self.recipe.size or own):
-            small = f"Painted at {cost.size} px instead of the photo's {own} px, to stay in bounds."
-            notices = (small, *notices)
-        return Job(
-            recipe=recipe,
-            photo=photo,
-            canvas=media.scaled(photo, canvas_size(recipe, max(photo.shape[-2:]))),
-            stylizer=self.stylizer,
-            encoder=self.encoder,
-            runtime=self.runtime,
-            parts=parts,
-            recolor=recolor,
-            estimate=cost,
-            load_seconds=time.perf_counter() - start,
-            notices=notices,
-        )
+            photo = sized(photo, (photo.shape[-2], photo.shape[-1]))
+            styles, recolor = read_styles(self.recipe, loaded.encoder, photo, self.sources)
+            loaded = replace(loaded, styles=styles, recolor=recolor)
+        return loaded.job(photo, cost, alpha)
 
     def _cost(self, photo: Tensor) -> Estimate:
         shape = (photo.shape[-2], photo.shape[-1])
@@ -118,7 +92,7 @@ class Painter:
         masked = any(part.mask is not None for part in job.parts)
         if self.apart or masked or self.stylizer.can.steps or job.estimate.side is not None:
             return 1
-        most = AT_ONCE["cpu" if self.runtime.device.type == "cpu" else "other"]
+        most = AT_ONCE["cpu" if self.loaded.runtime.device.type == "cpu" else "other"]
         return min(MOST, max(1, most // (job.canvas.shape[-1] * job.canvas.shape[-2])))
 
     def paint(self, jobs: Sequence[Job]) -> list[Result]:
@@ -135,7 +109,8 @@ class Painter:
             )
             for part in jobs[0].parts
         ]
-        together = replace(jobs[0], canvas=torch.cat([job.canvas for job in jobs]))
+        canvases = [job.canvas for job in jobs]
+        together = replace(jobs[0], canvas=torch.cat(canvases) if len(jobs) > 1 else canvases[0])
         painted = run(together, regions, self.recipe.strength)
         pixels = [
             recolored(job, full_size(job, one))

@@ -7,59 +7,23 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from impasto import methods
-from impasto.auto import AUTO, method_for
+from impasto.auto import method_for
 from impasto.codes import Region, blend, coverage
-from impasto.errors import BadInput
-from impasto.estimate import Estimate, Pace, estimate, fitting, pace, peak_mb
+from impasto.estimate import pace, peak_mb
+from impasto.job import Job, Loaded, check_paintable, settled, settled_cost
 from impasto.large import LARGE, SIDE, fitted, matched, mixed, sized, stylized, upsampled
 from impasto.losses import style_error
 from impasto.media import color
 from impasto.media import image as media
 from impasto.media.levels import floats
-from impasto.networks.encoders import Encoder, load_encoder
+from impasto.networks.encoders import load_encoder
 from impasto.recipe import Recipe
-from impasto.regions import Part, divided
-from impasto.runtime import Runtime, runtime
+from impasto.runtime import runtime
 from impasto.sources import Source, read_begun, read_styles
-from impasto.style import Style
-from impasto.stylizer import OnStep, Step, Stylizer
+from impasto.stylizer import OnStep, Step
 from impasto.tiling import encode
 from impasto.tiling.raster import Raster
 from impasto.tiling.walk import Walk
-
-CANVAS = 512
-"""Long side, pixels, at which strokes of size 1 are painted."""
-
-ENLARGING = 0.2, 105.0
-"""Seconds and megabytes for each megapixel of a picture that is enlarged, by 1 to 43 megapixels."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A Recipe with everything read and loaded, ready to be painted."""
-
-    recipe: Recipe
-    photo: Tensor
-    """At the size of the result; of many megapixels in integers, see ``large``."""
-    canvas: Tensor
-    """The photo at the size at which it is painted."""
-    stylizer: Stylizer
-    encoder: Encoder
-    runtime: Runtime
-    parts: tuple[Part, ...]
-    """Who paints which part of the picture."""
-    recolor: bool
-    """Whether the result takes the photo's colours afterwards, see ``read_styles``."""
-    estimate: Estimate
-    load_seconds: float
-    notices: tuple[str, ...] = ()
-    """What people ought to be told before the work starts."""
-
-    @property
-    def styles(self) -> tuple[Style, ...]:
-        """All styles, part by part."""
-        return tuple(style for part in self.parts for style in part.styles)
 
 
 @dataclass(frozen=True)
@@ -94,53 +58,27 @@ def prepare(
 
     Raises BadInput, UnknownName, BadPicture, MissingWeights, DamagedWeights.
     """
-    start = time.perf_counter()
-    given = given or {}
-    if not recipe.styles and not recipe.masks:
-        raise BadInput("No style given: name one (impasto styles list) or give a picture or mask.")
-    if recipe.method != AUTO:
-        check_controls(recipe)
+    start, given = time.perf_counter(), given or {}
+    check_paintable(recipe)
     photo = sized(photo, (photo.shape[-2], photo.shape[-1]))
     encoder = load_encoder(recipe.encoder)
     machine = runtime(recipe.device, recipe.precision, recipe.engine)
     styles, recolor = read_styles(recipe, encoder, photo, given)
     stylizer = method_for(recipe, styles, encoder, machine)
-    recipe = recipe.model_copy(update={"method": stylizer.name})
     if (begun := read_begun(recipe, photo, given)) is not None:
         stylizer = stylizer.continued(begun)
-    cost, notices = _cost(recipe, photo, stylizer)
-    strength = stylizer.strength if recipe.strength is None else recipe.strength
-    settled = recipe.model_copy(update={"size": cost.size, "strength": strength})
-    height, width = media.fit(photo.shape[-1], photo.shape[-2], cost.size)
-    photo = sized(photo, (height, width))
-    canvas = sized(photo, media.fit(width, height, canvas_size(settled, max(height, width))))
-    parts, more = divided(recipe, styles, photo, given, alpha)
-    seconds = time.perf_counter() - start
-    if recipe.precision == "int8" and cost.side is not None:
-        more = (*more, "A picture this large goes in tiles, which are not painted in integers.")
-    notices = (*notices, *more)
-    return Job(
-        *(settled, photo, canvas, stylizer, encoder, machine),
-        *(parts, recolor, cost, seconds, notices),
+    loaded = Loaded(
+        recipe=settled(recipe, stylizer),
+        stylizer=stylizer,
+        encoder=encoder,
+        runtime=machine,
+        styles=styles,
+        recolor=recolor,
+        given=given,
     )
-
-
-def canvas_size(recipe: Recipe, size: int) -> int:
-    """Long side at which a picture of a size is painted: all of it, or as large strokes need."""
-    return size if recipe.stroke_size is None else min(size, round(CANVAS / recipe.stroke_size))
-
-
-def check_controls(recipe: Recipe) -> None:
-    """Raise BadInput for a setting that other methods have and the chosen one has not."""
-    own = methods.get(recipe.method).can.options
-    options = {name: methods.get(name).can.options for name in methods.names()}
-    for field in sorted(frozenset().union(*options.values()) - own):
-        if getattr(recipe, field) != Recipe.model_fields[field].default:
-            having = ", ".join(name for name, fields in options.items() if field in fields)
-            raise BadInput(
-                f"--{field.replace('_', '-')}: {recipe.method} has no such control. "
-                f"Methods that have it: {having}."
-            )
+    shape = (photo.shape[-2], photo.shape[-1])
+    cost = settled_cost(loaded.recipe, shape, stylizer, pace(stylizer, recipe.size))
+    return replace(loaded.job(photo, cost, alpha), load_seconds=time.perf_counter() - start)
 
 
 def paint(job: Job, on_step: OnStep | None = None, after: Step | None = None) -> Result:
@@ -198,33 +136,6 @@ def run(
         torch.manual_seed(job.recipe.seed)
         side = job.estimate.side
         return stylized(job.stylizer, job.canvas, regions, strength, side, on_step)
-
-
-def _cost(recipe: Recipe, photo: Tensor, stylizer: Stylizer) -> tuple[Estimate, tuple[str, ...]]:
-    """The estimate at the size asked for, else at the photo's own or the largest reasonable one."""
-    own, speed = max(photo.shape[-2:]), pace(stylizer, recipe.size)
-    cost = settled_cost(recipe, (photo.shape[-2], photo.shape[-1]), stylizer, speed)
-    if cost.size == (recipe.size or own):
-        return cost, ()
-    text = f"{cost.size} px instead of the photo's {own} px, to stay within bounds"
-    return cost, (f"Painting at {text}; size {own} paints it whole.",)
-
-
-def settled_cost(
-    recipe: Recipe, photo: tuple[int, int], stylizer: Stylizer, speed: Pace
-) -> Estimate:
-    """The size of the result of a photo (height, width), and what painting it will take."""
-    own, aspect = max(photo), min(photo) / max(photo)
-    if recipe.size is None and recipe.stroke_size is None:
-        return fitting(stylizer, speed, own, aspect)
-    size = recipe.size or own
-    canvas = canvas_size(recipe, size)
-    cost = replace(estimate(stylizer, speed, canvas, aspect), size=size)
-    if canvas == size:
-        return cost
-    (seconds, mb), megapixels = ENLARGING, size**2 * aspect / 1e6
-    peak = max(cost.peak_mb, speed.base_mb + mb * megapixels)
-    return replace(cost, seconds=cost.seconds + seconds * megapixels, peak_mb=peak)
 
 
 def full_size(job: Job, image: Tensor) -> Tensor:

@@ -15,10 +15,11 @@ from impasto import methods
 from impasto.auto import suits_int8
 from impasto.errors import BadInput
 from impasto.flow import Map, Motion, at_size, warp
+from impasto.job import Job
 from impasto.media import image as media
 from impasto.media.video.frames import Film, Frame, Pixels
 from impasto.media.video.parts import CODECS, Coding
-from impasto.pipeline import Job, full_size, recolored, regions, run
+from impasto.pipeline import full_size, recolored, regions, run
 from impasto.recipe import Recipe
 from impasto.runtime import has_int8
 from impasto.stylizer import Stylizer

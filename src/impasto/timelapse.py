@@ -14,6 +14,7 @@ from impasto import methods
 from impasto.auto import AUTO
 from impasto.errors import BadInput, BadOutput
 from impasto.files import writing
+from impasto.job import Job
 from impasto.large import fitted, sized
 from impasto.media import image as media
 from impasto.media.video.colours import Colours
@@ -22,7 +23,7 @@ from impasto.media.video.join import assemble
 from impasto.media.video.parts import CODECS, Coding, Encoder, Part
 from impasto.media.video.source import check_film_target
 from impasto.overlap import Behind
-from impasto.pipeline import Job, full_size, recolored
+from impasto.pipeline import full_size, recolored
 from impasto.recipe import Recipe
 from impasto.shots import as_array, integers
 from impasto.stylizer import Step

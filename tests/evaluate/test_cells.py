@@ -22,8 +22,8 @@ from impasto.evaluate.cells import (
     read_rows,
     write_rows,
 )
+from impasto.job import check_controls
 from impasto.media import image as media
-from impasto.pipeline import check_controls
 from impasto.recipe import Recipe
 
 RECIPE = Recipe(size=64)

@@ -16,10 +16,11 @@ from impasto.batch import films
 from impasto.batch.tasks import Done, Manner, Message, Task
 from impasto.errors import BadOutput, ImpastoError, reason
 from impasto.files import replacing
+from impasto.job import Job
 from impasto.media import image as media
 from impasto.media.small import read_small
 from impasto.painter import Painter
-from impasto.pipeline import Job, Result, fitted_alpha
+from impasto.pipeline import Result, fitted_alpha
 from impasto.processes import serve_parent
 from impasto.recipe import Recipe
 from impasto.storage import is_url, located
@@ -170,7 +171,7 @@ def _read(
 
 def _opened(painter: Painter, task: Task) -> _Ready:
     photo = _photo(task.source, painter.recipe)
-    job = painter.job(photo.pixels, photo.alpha)
+    job = painter.job(photo.levels, photo.alpha)
     alpha = fitted_alpha(photo, job.photo)
     return _Ready(task, job, alpha, photo.exif, painter.room(job))
 

@@ -14,9 +14,10 @@ from impasto import weights
 from impasto.errors import reason
 from impasto.estimate import peak_mb, reset_peak
 from impasto.evaluate.cells import Outcome
+from impasto.job import Job
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder
-from impasto.pipeline import Job, fitted_alpha, paint, prepare
+from impasto.pipeline import fitted_alpha, paint, prepare
 from impasto.processes import serve_parent, starting
 from impasto.recipe import Recipe
 from impasto.style import SUFFIX

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from impasto.errors import BadInput, OutOfMemory
+from impasto.job import Job
 from impasto.media import image as media
 from impasto.media.samples import sample_photo
-from impasto.pipeline import Interrupted, Job, Result, fitted_alpha, paint, prepare
+from impasto.pipeline import Interrupted, Result, fitted_alpha, paint, prepare
 from impasto.recipe import Recipe
 from impasto.regions import ALPHA
 from impasto.sources import Source

@@ -9,9 +9,10 @@ from pathlib import Path
 from torch import Tensor
 
 from impasto.files import replacing
+from impasto.job import Job
 from impasto.large import sized
 from impasto.media import image as media
-from impasto.pipeline import Job, full_size, recolored
+from impasto.pipeline import full_size, recolored
 from impasto.studio.boxed import Message
 from impasto.studio.scales import SCALE, read_scale, write_scale
 from impasto.stylizer import Step
