@@ -57,7 +57,7 @@ FLOORS = {
     "sources": 5,
     "painter": 6,
     "fingerprint": 6,
-    "shots": 6,
+    "frame_painter": 6,
     "finishing": 6,
     "timelapse": 6,
     "training": 6,
@@ -96,8 +96,8 @@ SAME_FLOOR = {
     ("costs", "tiling"),
     ("stylizer", "tiling"),  # ... and paints in tiles
     ("tiling", "transforms"),  # the same formulas from statistics of tiles
-    ("finishing", "shots"),
-    ("timelapse", "shots"),  # frames as they are encoded
+    ("finishing", "frame_painter"),
+    ("timelapse", "frame_painter"),  # frames as they are encoded
     ("job", "auto"),  # who does the work
     ("job", "estimate"),  # the estimate comes before the work
     ("job", "large"),  # ... in one piece or in tiles

@@ -26,17 +26,7 @@ from impasto.errors import BadInput, BadOutput
 from impasto.film import Filmed, expected, paint_film
 from impasto.finishing import steadied
 from impasto.flow import Map, Motion
-from impasto.keyframes import shots
-from impasto.media import image as media
-from impasto.media.video.colours import Colours, from_rgb
-from impasto.media.video.frames import Film, Frame, Span
-from impasto.media.video.parts import Coding, Encoder
-from impasto.media.video.source import open_film, read_frames
-from impasto.methods.gatys import Gatys
-from impasto.pipeline import prepare, run
-from impasto.recipe import Recipe
-from impasto.shell import INTERRUPTED
-from impasto.shots import (
+from impasto.frame_painter import (
     FramePainter,
     as_array,
     as_batch,
@@ -47,6 +37,16 @@ from impasto.shots import (
     integers,
     seconds_each,
 )
+from impasto.keyframes import keyframes
+from impasto.media import image as media
+from impasto.media.video.colours import Colours, from_rgb
+from impasto.media.video.frames import Film, Frame, Span
+from impasto.media.video.parts import Coding, Encoder
+from impasto.media.video.source import open_film, read_frames
+from impasto.methods.gatys import Gatys
+from impasto.pipeline import prepare, run
+from impasto.recipe import Recipe
+from impasto.shell import INTERRUPTED
 from impasto.steady import Stabiliser
 from impasto.stream import paint_stream
 from impasto.stylizer import Step
@@ -142,7 +142,7 @@ class Stop:
 
 @pytest.fixture
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("impasto.shots.BATCH", 1)
+    monkeypatch.setattr("impasto.frame_painter.BATCH", 1)
     monkeypatch.setattr(finishing, "PART_SECONDS", 0.1)
 
 
@@ -211,12 +211,12 @@ def test_a_still_film_and_one_too_small_for_flow(tmp_path: Path) -> None:
     """Half of the still one is painted; of the small one all, each anew."""
     for size, count in (((48, 64), 4), ((8, 10), 7)):
         still = [Frame(np.full((*size, 3), 90, np.uint8), pts, 1) for pts in range(7)]
-        found = list(shots(still, 1.0))
-        assert len(found) == count and sum(shot.count for shot in found) == 7
+        found = list(keyframes(still, 1.0))
+        assert len(found) == count and sum(key.count for key in found) == 7
         stabiliser, order = Stabiliser(1.0), []
-        for number, shot in enumerate(found):
+        for number, key in enumerate(found):
             painted = np.full((*size, 3), number / 10, np.float32)
-            for frame, steady in steadied(stabiliser, shot, painted):
+            for frame, steady in steadied(stabiliser, key, painted):
                 order.append(frame.pts)
                 if count == 4:
                     assert steady == pytest.approx(0, abs=1e-3)  # as the first one was painted
@@ -377,7 +377,7 @@ def test_the_last_batch_is_as_full_as_those_before(monkeypatch: pytest.MonkeyPat
         counts.append(len(job.canvas))
         return run(job, *rest)
 
-    monkeypatch.setattr("impasto.shots.run", counted)
+    monkeypatch.setattr("impasto.frame_painter.run", counted)
     painter = FramePainter(prepare(recipe(), as_tensor(picture(0))))
     pictures = [picture(index) for index in range(painter.batch)]
     for many in (2, painter.batch, 2):
@@ -401,7 +401,7 @@ def test_batched_gives_all() -> None:
 @pytest.fixture
 def integers_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that does integers, whatever this one does."""
-    monkeypatch.setattr("impasto.shots.has_int8", lambda device, engine: device == "auto")
+    monkeypatch.setattr("impasto.frame_painter.has_int8", lambda device, engine: device == "auto")
 
 
 @pytest.mark.usefixtures("integers_here")
@@ -581,10 +581,10 @@ def test_after_a_cut_and_frame_by_frame_it_begins_anew(clip: Path, passes: list[
     _, frames = frames_of(clip)
     black = Frame(np.zeros((*SIZE, 3), np.uint8), 300, 20)
     painter = FramePainter(prepare(slow(), as_tensor(picture(0))))
-    for shot in shots([*frames[:3], black, frames[3]], 0.3, every=1):
-        painter([shot.frame.pixels], shot.motion)
-    for shot in shots(frames[:2], 0):
-        painter([shot.frame.pixels], shot.motion)
+    for key in keyframes([*frames[:3], black, frames[3]], 0.3, every=1):
+        painter([key.frame.pixels], key.motion)
+    for key in keyframes(frames[:2], 0):
+        painter([key.frame.pixels], key.motion)
     assert passes == [10, 4, 4, 10, 10, 10, 10]
 
 

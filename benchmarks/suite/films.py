@@ -109,8 +109,8 @@ class Clock:
 
 def in_memory(method: str, precision: str, source: Path, clock: Clock) -> None:
     """Paint frames that are decoded already."""
+    from impasto.frame_painter import FramePainter, as_tensor, batched
     from impasto.pipeline import prepare
-    from impasto.shots import FramePainter, as_tensor, batched
 
     frames = decoded(source)
     recipe = Recipe(photo=str(source), styles=(STYLE,), method=method, precision=precision)

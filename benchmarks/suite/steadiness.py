@@ -24,13 +24,13 @@ from impasto.evaluate.stability import filmed, warping_error
 from impasto.film import STABLE
 from impasto.finishing import steadied
 from impasto.flow import Map, consistent, grey
-from impasto.keyframes import shots
+from impasto.frame_painter import FramePainter, as_tensor
+from impasto.keyframes import keyframes
 from impasto.media.image import resize
 from impasto.media.samples import sample_photo
 from impasto.media.video.frames import Frame
 from impasto.pipeline import prepare
 from impasto.recipe import Recipe
-from impasto.shots import FramePainter, as_tensor
 from impasto.steady import Stabiliser
 
 PAIRS = (
@@ -167,8 +167,8 @@ def as_filmed(
     given = [Frame(levels(frame), number, 1) for number, frame in enumerate(frames)]
     stabiliser = Stabiliser(stable)
     done = (
-        steadied(stabiliser, shot, painted[shot.frame.pts])
-        for shot in shots(given, stable, every=every)
+        steadied(stabiliser, key, painted[key.frame.pts])
+        for key in keyframes(given, stable, every=every)
     )
     return [painting for _, painting in chain.from_iterable(done)]
 

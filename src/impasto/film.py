@@ -14,18 +14,7 @@ from impasto.estimate import peak_mb
 from impasto.fingerprint import fingerprint
 from impasto.finishing import DEPTH, Writer
 from impasto.flow import Map, one_thread_each
-from impasto.job import Job
-from impasto.keyframes import EVERY, Shot, shots
-from impasto.media import image as media
-from impasto.media.video.frames import Film, Frame, Span, required
-from impasto.media.video.join import assemble
-from impasto.media.video.parts import Coding, Parts, begun
-from impasto.media.video.source import check_film_target, open_film, read_frames
-from impasto.overlap import ahead
-from impasto.pipeline import prepare
-from impasto.recipe import Recipe
-from impasto.runtime import has_int8
-from impasto.shots import (
+from impasto.frame_painter import (
     FramePainter,
     as_tensor,
     batched,
@@ -35,6 +24,17 @@ from impasto.shots import (
     hastened,
     seconds_each,
 )
+from impasto.job import Job
+from impasto.keyframes import EVERY, Keyframe, keyframes
+from impasto.media import image as media
+from impasto.media.video.frames import Film, Frame, Span, required
+from impasto.media.video.join import assemble
+from impasto.media.video.parts import Coding, Parts, begun
+from impasto.media.video.source import check_film_target, open_film, read_frames
+from impasto.overlap import ahead
+from impasto.pipeline import prepare
+from impasto.recipe import Recipe
+from impasto.runtime import has_int8
 
 STABLE = 0.35
 """52 % of the warping error gone, at 6 % more style_error (docs/films.md)."""
@@ -117,7 +117,7 @@ class _Production:
         painter, interrupted = FramePainter(self.job, last), False
         writer = Writer(self.parts, self.coding, blended(self.job, stable), last)
         try:
-            ready = self._shots(stable, every, after)
+            ready = self._keys(stable, every, after)
             self._paint(painter, writer, ready, before, preview)
         except KeyboardInterrupt:
             interrupted = True
@@ -132,30 +132,32 @@ class _Production:
         self.on_event({**self._figures(done), "load_seconds": round(self.job.load_seconds, 2)})
         return done
 
-    def _shots(self, stable: float, every: int, after: int | None) -> Generator[Shot, None, None]:
+    def _keys(
+        self, stable: float, every: int, after: int | None
+    ) -> Generator[Keyframe, None, None]:
         """What comes after that tick, found in a thread of its own."""
         # Once more the last finished frame: the motion to the next one begins there.
         since = None if after is None else after - 1
         frames = read_frames(self.film, self.span, self._notice, since)
-        return ahead(shots(frames, stable, after, every), DEPTH)
+        return ahead(keyframes(frames, stable, after, every), DEPTH)
 
     def _paint(
         self,
         painter: FramePainter,
         writer: Writer,
-        ready: Generator[Shot, None, None],
+        ready: Generator[Keyframe, None, None],
         before: int,
         preview: bool,
     ) -> None:
         start, done = time.perf_counter(), before
         with closing(ready):
             for batch in batched(ready, painter.batch):
-                paintings = painter([shot.frame.pixels for shot in batch], batch[0].motion)
+                paintings = painter([key.frame.pixels for key in batch], batch[0].motion)
                 if preview and done == before:
                     self._preview(paintings[0])
-                for shot, painted in zip(batch, paintings, strict=True):
-                    writer.put(shot, painted, painter.last)
-                    done += shot.count
+                for key, painted in zip(batch, paintings, strict=True):
+                    writer.put(key, painted, painter.last)
+                    done += key.count
                 pace = (time.perf_counter() - start) / (done - before)
                 self._step(done, pace)
 
@@ -188,7 +190,6 @@ class _Production:
             self.parts.remove()
 
     def _figures(self, done: Filmed) -> dict[str, object]:
-        rate = done.frames / done.seconds if done.seconds else 0.0
         return {
             "event": "done",
             "output": str(self.target),
@@ -196,7 +197,7 @@ class _Production:
             "size": [self.coding.width, self.coding.height],
             "frames": done.frames,
             "seconds": round(done.seconds, 2),
-            "frames_per_second": round(rate, 2),
+            "frames_per_second": round(done.frames / (done.seconds or 1), 2),
             "peak_mb": round(peak_mb()),
             "interrupted": done.interrupted,
         }

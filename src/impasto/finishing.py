@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterator
 
 from impasto.flow import Map
-from impasto.keyframes import Shot
+from impasto.frame_painter import integers
+from impasto.keyframes import Keyframe
 from impasto.media.video.frames import Frame
 from impasto.media.video.parts import Coding, Encoder, Parts
 from impasto.overlap import Behind
-from impasto.shots import integers
 from impasto.steady import Stabiliser, between
 
 DEPTH = 4
@@ -18,14 +18,14 @@ PART_SECONDS, PART_WORK = 10.0, 60.0
 """A part is finished after so many seconds of film, or of work: no more is lost by a kill."""
 
 
-def steadied(stabiliser: Stabiliser, shot: Shot, painted: Map) -> Iterator[tuple[Frame, Map]]:
+def steadied(stabiliser: Stabiliser, key: Keyframe, painted: Map) -> Iterator[tuple[Frame, Map]]:
     """The frame with its painting, held steady; before it the one that lies between."""
-    last, steady = stabiliser.last, stabiliser(painted, shot.motion, shot.count)
-    if shot.between is not None:
+    last, steady = stabiliser.last, stabiliser(painted, key.motion, key.count)
+    if key.between is not None:
         assert last is not None  # what the frame between came out of
-        moved = between(last, steady, shot.between.back, shot.between.forth)
-        yield shot.between.frame, moved
-    yield shot.frame, steady
+        moved = between(last, steady, key.between.back, key.between.forth)
+        yield key.between.frame, moved
+    yield key.frame, steady
 
 
 class Writer:
@@ -38,14 +38,14 @@ class Writer:
         self._start: Map | None = None
         self._encoder: Encoder | None = None
         self._begun = 0.0
-        self._thread = Behind[tuple[Shot, Map, Map | None]](self._write, DEPTH)
+        self._thread = Behind[tuple[Keyframe, Map, Map | None]](self._write, DEPTH)
 
-    def put(self, shot: Shot, painted: Map, start: Map | None = None) -> None:
+    def put(self, key: Keyframe, painted: Map, start: Map | None = None) -> None:
         """Hand over a painting; waits while too many are waiting.
 
         start: what the painter goes on from behind it, where that is something else
         """
-        self._thread.put((shot, painted, start))
+        self._thread.put((key, painted, start))
 
     def finish(self) -> None:
         """Wait until all are written, and finish the part.
@@ -61,12 +61,12 @@ class Writer:
         """Wait until all are written, and leave the part as it is."""
         self._thread.close()
 
-    def _write(self, item: tuple[Shot, Map, Map | None]) -> None:
-        shot, painted, self._start = item
-        for frame, steady in steadied(self.stabiliser, shot, painted):
+    def _write(self, item: tuple[Keyframe, Map, Map | None]) -> None:
+        key, painted, self._start = item
+        for frame, steady in steadied(self.stabiliser, key, painted):
             self._encode(steady, frame)
         assert self._encoder is not None
-        length = (shot.frame.pts - self._encoder.times[0][0]) * self.coding.time_base
+        length = (key.frame.pts - self._encoder.times[0][0]) * self.coding.time_base
         # Behind a painted frame: the next run goes on from it.
         if length >= PART_SECONDS or time.perf_counter() - self._begun >= PART_WORK:
             self._close()

@@ -42,7 +42,7 @@ class Between:
 
 
 @dataclass(frozen=True)
-class Shot:
+class Keyframe:
     """A frame to be painted, how it came out of the last painted one, and what lies between."""
 
     frame: Frame
@@ -65,13 +65,13 @@ class _Seen:
     last: Grey | None
     motions: tuple[Motion, Motion] | None
 
-    def shot(self) -> Shot:
-        return Shot(self.frame, None if self.motions is None else self.motions[0])
+    def painted(self) -> Keyframe:
+        return Keyframe(self.frame, None if self.motions is None else self.motions[0])
 
 
-def shots(
+def keyframes(
     frames: Iterable[Frame], stable: float, after: int | None = None, every: int = EVERY
-) -> Iterator[Shot]:
+) -> Iterator[Keyframe]:
     """The frames to be painted, with their motion.
 
     stable: 0 paints every frame, and looks for no motion
@@ -79,7 +79,7 @@ def shots(
     every: 1 paints every frame, 2 every second one where the motion is such that one can
     """
     if stable == 0:
-        yield from (Shot(frame, None) for frame in frames if after is None or frame.pts > after)
+        yield from (Keyframe(frame, None) for frame in frames if after is None or frame.pts > after)
         return
     last: Grey | None = None
     waiting: _Seen | None = None  # whether it is painted depends on the next one
@@ -92,19 +92,19 @@ def shots(
         last = look
         if waiting is not None:
             joined = _joined(waiting, seen)
-            yield joined or waiting.shot()
+            yield joined or waiting.painted()
             waiting = None
             if joined is not None:
                 continue
         if every > 1 and seen.motions is not None:
             waiting = seen
         else:
-            yield seen.shot()
+            yield seen.painted()
     if waiting is not None:
-        yield waiting.shot()
+        yield waiting.painted()
 
 
-def _joined(between: _Seen, seen: _Seen) -> Shot | None:
+def _joined(between: _Seen, seen: _Seen) -> Keyframe | None:
     """The later of two frames with the earlier between; None where that has to be painted."""
     if between.last is None or between.motions is None or seen.motions is None:
         return None
@@ -114,7 +114,7 @@ def _joined(between: _Seen, seen: _Seen) -> Shot | None:
     lost = np.maximum(back.trust, forth.trust) < TRUSTED
     if worst(gap) > WRONG or worst(np.where(lost, gap, np.float32(0))) > TORN:
         return None
-    return Shot(seen.frame, composed(later, back), Between(between.frame, back, forth))
+    return Keyframe(seen.frame, composed(later, back), Between(between.frame, back, forth))
 
 
 def worst(gap: Map) -> float:

@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 from contextlib import closing
 from fractions import Fraction
+from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
 
 from impasto.errors import BadInput
-from impasto.keyframes import shots
+from impasto.frame_painter import FramePainter, as_tensor, blended, check_recipe, hastened, integers
+from impasto.keyframes import keyframes
 from impasto.media.video.colours import Colours
 from impasto.media.video.frames import Frame, OnNotice, required
 from impasto.media.video.parts import Coding
 from impasto.overlap import ahead
 from impasto.pipeline import prepare
 from impasto.recipe import Recipe
-from impasto.shots import FramePainter, as_tensor, blended, check_recipe, hastened, integers
 from impasto.steady import Stabiliser
 
 
@@ -48,10 +49,10 @@ def paint_stream(
     painter, stabiliser = FramePainter(job), Stabiliser(blended(job, stable))
     coding = Coding(".mp4", *size[::-1], Fraction(1), Colours())
     count = 0
-    with closing(ahead(shots(_again(first, frames), stable, every=1), 1)) as ready:
-        for shot in ready:
-            (painted,) = painter([shot.frame.pixels], shot.motion)
-            pixels = integers(stabiliser(painted, shot.motion), shot.frame, coding)
+    with closing(ahead(keyframes(chain([first], frames), stable, every=1), 1)) as ready:
+        for key in ready:
+            (painted,) = painter([key.frame.pixels], key.motion)
+            pixels = integers(stabiliser(painted, key.motion), key.frame, coding)
             sink.write(np.ascontiguousarray(pixels).tobytes())
             sink.flush()
             count += 1
@@ -67,8 +68,3 @@ def raw_frames(source: BinaryIO, size: tuple[int, int], on_notice: OnNotice) -> 
             return
         yield Frame(np.frombuffer(data, np.uint8).reshape(*size, 3), count, 1)
         count += 1
-
-
-def _again(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
-    yield first
-    yield from rest

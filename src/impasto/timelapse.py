@@ -14,6 +14,7 @@ from impasto import methods
 from impasto.auto import AUTO
 from impasto.errors import BadInput, BadOutput
 from impasto.files import writing
+from impasto.frame_painter import as_array, integers
 from impasto.job import Job
 from impasto.large import fitted, sized
 from impasto.media import image as media
@@ -25,7 +26,6 @@ from impasto.media.video.source import check_film_target
 from impasto.overlap import Behind
 from impasto.pipeline import full_size, recolored
 from impasto.recipe import Recipe
-from impasto.shots import as_array, integers
 from impasto.stylizer import Step
 
 SECONDS, HOLD = 9.0, 1.0

@@ -192,16 +192,12 @@ def _source(place: str) -> str | bytes:
 
 
 def _outcomes(painter: Painter, manner: Manner, group: list[_Waiting]) -> "list[_Finished | Done]":
-    outcomes: list[_Finished | Done] = []
-    for one in group:
-        if isinstance(one, _Reel):
-            outcomes.append(films.painted(one.task, manner, painter.recipe))
-    return outcomes + _painted(painter, [one for one in group if isinstance(one, _Ready)])
+    if isinstance(group[0], _Reel):  # alone, see _alike
+        return [films.painted(group[0].task, manner, painter.recipe)]
+    return _painted(painter, [one for one in group if isinstance(one, _Ready)])
 
 
 def _painted(painter: Painter, group: list[_Ready]) -> "list[_Finished | Done]":
-    if not group:
-        return []
     try:
         results = painter.paint([one.job for one in group])
         return [(one, result) for one, result in zip(group, results, strict=True)]
