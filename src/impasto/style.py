@@ -18,12 +18,20 @@ from impasto.networks.encoders import TAPS, Encoder, load_encoder
 SIZES = (128, 256, 512, 1024)
 """Long sides, pixels, at which a style is looked at."""
 
+ENLARGED = 1.4
+"""How much a small picture is enlarged for that at most: more would be a blur."""
+
 ASSETS = Path(__file__).parent / "assets"
 
 SUFFIX = ".style.safetensors"
 
 LEARNED = "learned/"
 """What tensors are called in a style file that are not moments."""
+
+
+def sizes_of(long_side: int) -> Sequence[int]:
+    """The sizes at which a picture is looked at, for the style that it has."""
+    return [size for size in SIZES if size <= long_side * ENLARGED] or SIZES[:1]
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,7 @@ class Style:
         network = load_encoder(encoder) if isinstance(encoder, str) else encoder
         opened = media.open_any(picture)
         pixels, mask = opened.pixels, opened.alpha if mask is None else mask
-        long_side = max(pixels.shape[-2:])
-        sizes = [size for size in SIZES if size <= long_side * 1.1] or SIZES[:1]
+        sizes = sizes_of(max(pixels.shape[-2:]))
         return cls(network.name, {s: _look(pixels, network, s, mask) for s in sizes}, name)
 
     @classmethod

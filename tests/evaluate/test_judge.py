@@ -95,6 +95,17 @@ def test_a_style_without_pixels(
         assert by_moments[name] == pytest.approx(by_pixels[name], rel=1e-3, abs=1e-6), name
 
 
+def test_a_small_style_is_seen_as_the_methods_see_it(
+    judge: Judge, encoder: Encoder, photo: Tensor, painting: Tensor
+) -> None:
+    """Enlarged to the size of what was painted it would be a blur, which nothing comes near to."""
+    small = torch.nn.functional.interpolate(painting, (150, 150), mode="bilinear")
+    painted = torch.nn.functional.interpolate(photo, (300, 260), mode="bilinear")
+    by_pixels = judge.measure(photo, small, painted)
+    by_moments = judge.measure(photo, Style.of(small, encoder), painted)
+    assert by_pixels["style_error"] == pytest.approx(by_moments["style_error"], rel=1e-3)
+
+
 def test_a_style_of_another_encoder(judge: Judge, photo: Tensor) -> None:
     with pytest.raises(BadInput, match="was made with the encoder 'compact', not 'tiny'"):
         judge.measure(photo, Style("compact", {}, "night"), photo)

@@ -285,4 +285,8 @@ def test_an_error_outside_ends_it_at_once(real: Recipe, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), Worker() as worker:
         worker.paint(endless, tmp_path / "out.png")
     stopper.join()
+    # One that was not told yet what to do ends by itself, for nobody tells it any more
+    end = time.monotonic() + 5
+    while processes() and time.monotonic() < end:
+        time.sleep(0.01)
     assert processes() == [] and not (tmp_path / "out.png").exists()

@@ -16,7 +16,7 @@ from impasto.moments import TapMoments, moments
 from impasto.networks.encoders import TAPS, Encoder
 from impasto.networks.lpips import Lpips
 from impasto.runtime import Runtime
-from impasto.style import Style, check_encoder
+from impasto.style import Style, check_encoder, sizes_of
 
 CONTENT_TAP = "relu4_1"
 
@@ -59,8 +59,9 @@ class Judge:
         """The figures of one painting: all of METRICS that are of a picture.
 
         photo, painted: (1, 3, H, W), [0, 1]; the photo is brought to the size of the painting.
-        style: its picture (1, 3, h, w), any size, seen at the painting's long side; or a Style,
-        which has no pixels, so that feature, patch and histogram distance are None.
+        style: its picture (1, 3, h, w), seen at the painting's long side, or the largest at which
+        a Style of it would be; or a Style, which has no pixels, so that feature, patch and
+        histogram distance are None.
 
         Raises BadInput for a Style of another encoder.
         """
@@ -88,7 +89,7 @@ class Judge:
         return _Photo(seen.cpu(), features, similar, looks)
 
     def _see_style(self, style: Tensor, long_side: int) -> _Look:
-        seen = scaled(style, long_side)
+        seen = scaled(style, min(long_side, max(sizes_of(max(style.shape[-2:])))))
         features = self.encoder(self.machine.tensor(seen), TAPS)
         profiles = perception.feature_profiles(features)
         return _Look(_moments(features), profiles, pixels.patches(seen), pixels.colors(seen))
