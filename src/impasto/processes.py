@@ -10,15 +10,35 @@ from multiprocessing import parent_process
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Start a process that Ctrl-C does not reach: who asked for the work decides when it ends."""
+    """Start a process that Ctrl-C does not reach: who asked for the work decides when it ends.
+
+    A Ctrl-C that comes meanwhile counts afterwards: of a process half started nobody would know.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
+        with _held_back(signal.SIGINT):
+            yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _held_back(number: int) -> Iterator[None]:
+    """A signal that another thread takes, which does not block it, would interrupt this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(number, lambda *_: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+        if came:
+            signal.raise_signal(number)
 
 
 def serve_parent() -> None:
