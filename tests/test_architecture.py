@@ -104,7 +104,6 @@ SAME_FLOOR = {
     ("job", "regions"),  # who paints where
     ("job", "sources"),  # ... and in which style
     ("pipeline", "job"),  # from a Recipe to a job, and to a picture
-    ("pipeline", "auto"),
     ("pipeline", "estimate"),
     ("pipeline", "large"),
     ("pipeline", "sources"),

@@ -704,8 +704,8 @@ def test_watching(desk: Path, photo: Tensor, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_painter_loads_once(desk: Path, photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     painter = Painter(recipe(desk))
-    for name in ("load_encoder", "read_style", "pace"):
-        monkeypatch.setattr(f"impasto.painter.{name}", None)
+    for name in ("job.load_encoder", "painter.load", "painter.read_style", "painter.pace"):
+        monkeypatch.setattr(f"impasto.{name}", None)
     jobs = [painter.job(photo), painter.job(photo.flip(-1))]
     together = [result.pixels for result in painter.paint(jobs)]
     for job, pixels in zip(jobs, together, strict=True):

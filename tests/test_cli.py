@@ -89,7 +89,7 @@ def painting_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """A painting; the tiny encoder looks at it, which has decoders for every method."""
-    monkeypatch.setattr("impasto.pipeline.load_encoder", lambda name: encoder)
+    monkeypatch.setattr("impasto.job.load_encoder", lambda name: encoder)
     media.write(painting, tmp_path / "own.png")
     return tmp_path / "own.png"
 

@@ -38,7 +38,7 @@ def folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """cat.png, (48, 40), and four paintings a.png .. d.png; the tiny encoder looks at them."""
-    monkeypatch.setattr("impasto.pipeline.load_encoder", lambda name: encoder)
+    monkeypatch.setattr("impasto.job.load_encoder", lambda name: encoder)
     monkeypatch.chdir(tmp_path)
     pictures = {"cat": photo, "a": painting, "b": painting.flip(1), "c": 1 - painting}
     for name, pixels in {**pictures, "d": (painting * 2).clamp(0, 1)}.items():

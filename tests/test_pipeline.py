@@ -21,7 +21,7 @@ from impasto.stylizer import Step
 @pytest.fixture
 def tiny(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything looks through the tiny encoder."""
-    monkeypatch.setattr("impasto.pipeline.load_encoder", lambda name: encoder)
+    monkeypatch.setattr("impasto.job.load_encoder", lambda name: encoder)
     monkeypatch.setattr("impasto.estimate.REHEARSAL", 32)
 
 

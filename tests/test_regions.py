@@ -31,7 +31,7 @@ from impasto.style import Style
 @pytest.fixture(autouse=True)
 def _tiny(encoder: Encoder, decoders: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything looks through the tiny encoder."""
-    monkeypatch.setattr("impasto.pipeline.load_encoder", lambda name: encoder)
+    monkeypatch.setattr("impasto.job.load_encoder", lambda name: encoder)
     monkeypatch.setattr("impasto.estimate.REHEARSAL", 32)
 
 

@@ -71,8 +71,8 @@ def paint_film(
     """
     required("cv2")
     span = span or Span()
-    _check(stable, every, span)
-    check_recipe(recipe)
+    check_recipe(recipe, stable)
+    _check(every, span)
     film = open_film(Path(recipe.photo))
     check_film_target(target, film)
     if preview:
@@ -223,9 +223,7 @@ def _painted(film: Film, span: Span, stable: float, every: int) -> int | None:
     return count if count is None or stable == 0 else -(-count // every)
 
 
-def _check(stable: float, every: int, span: Span) -> None:
-    if not 0 <= stable <= 1:
-        raise BadInput(f"--stable is {stable:g}; it goes from 0 (frame by frame) to 1 (steady).")
+def _check(every: int, span: Span) -> None:
     if every not in (1, 2):
         raise BadInput(f"--every is {every}: 1 paints every frame, 2 every second one.")
     if span.stop is not None and span.stop <= (span.start or 0.0):

@@ -47,8 +47,13 @@ def batched(items: Iterable[T], count: int) -> Iterator[list[T]]:
         yield batch
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Raise BadInput for a Recipe that goes on from a picture: each frame does from the last."""
+def check_recipe(recipe: Recipe, stable: float) -> None:
+    """Raise BadInput for a Recipe that goes on from a picture: each frame does from the last.
+
+    And for a ``stable`` beyond what there is.
+    """
+    if not 0 <= stable <= 1:
+        raise BadInput(f"--stable is {stable:g}; it goes from 0 (frame by frame) to 1 (steady).")
     if recipe.begun is not None:
         text = "a picture to go on from is for a photo; frames go on from one another"
         raise BadInput(f"--init {recipe.begun}: {text}. Leave it out.")

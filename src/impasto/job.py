@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from impasto import methods
-from impasto.auto import AUTO
+from impasto.auto import AUTO, method_for
 from impasto.errors import BadInput
 from impasto.estimate import Estimate, Pace, estimate, fitting
 from impasto.large import sized
 from impasto.media import image as media
-from impasto.networks.encoders import Encoder
+from impasto.networks.encoders import Encoder, load_encoder
 from impasto.recipe import Recipe
 from impasto.regions import Part, divided
-from impasto.runtime import Runtime
-from impasto.sources import Source
+from impasto.runtime import Runtime, runtime
+from impasto.sources import Source, read_styles
 from impasto.style import Style
 from impasto.stylizer import Stylizer
 
@@ -93,7 +93,29 @@ class Loaded:
         )
 
 
-def settled(recipe: Recipe, stylizer: Stylizer) -> Recipe:
+def load(recipe: Recipe, photo: Tensor, given: Mapping[str, Source]) -> Loaded:
+    """Encoder, styles and method of a Recipe, as ``pipeline.prepare`` takes them.
+
+    photo: (1, 3, H, W), [0, 1], whose colours pictures take in the colour mode ``match``
+
+    Raises BadInput, UnknownName, BadPicture, MissingWeights, DamagedWeights.
+    """
+    encoder = load_encoder(recipe.encoder)
+    machine = runtime(recipe.device, recipe.precision, recipe.engine)
+    styles, recolor = read_styles(recipe, encoder, photo, given)
+    stylizer = method_for(recipe, styles, encoder, machine)
+    return Loaded(
+        recipe=_settled(recipe, stylizer),
+        stylizer=stylizer,
+        encoder=encoder,
+        runtime=machine,
+        styles=styles,
+        recolor=recolor,
+        given=given,
+    )
+
+
+def _settled(recipe: Recipe, stylizer: Stylizer) -> Recipe:
     """The Recipe with the method and strength that it comes to."""
     strength = stylizer.strength if recipe.strength is None else recipe.strength
     return recipe.model_copy(update={"method": stylizer.name, "strength": strength})

@@ -7,17 +7,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from impasto.auto import method_for
 from impasto.codes import Region, blend
 from impasto.estimate import Estimate, pace
-from impasto.job import Job, Loaded, check_paintable, settled, settled_cost
+from impasto.job import Job, check_paintable, load, settled_cost
 from impasto.large import sized
 from impasto.media import image as media
-from impasto.networks.encoders import load_encoder
 from impasto.pipeline import Result, full_size, paint, recolored, run
 from impasto.recipe import Recipe
 from impasto.regions import ALPHA
-from impasto.runtime import runtime
 from impasto.sources import Source, read_style, read_styles
 from impasto.style import Style
 
@@ -45,25 +42,15 @@ class Painter:
         drawn = any(not isinstance(self.sources[name], Style) for name in _names(recipe))
         self.apart = recipe.color == "match" and drawn
         """Whether every photo has styles of its own: pictures in its colours."""
-        encoder = load_encoder(recipe.encoder)
-        machine = runtime(recipe.device, recipe.precision, recipe.engine)
-        plain = recipe.model_copy(update={"color": "style"})
-        styles, _ = read_styles(plain, encoder, torch.empty(0), self.sources)
-        self.stylizer = method_for(recipe, styles, encoder, machine)
-        self.recipe = settled(recipe, self.stylizer)
-        self.loaded = Loaded(
-            recipe=self.recipe,
-            stylizer=self.stylizer,
-            encoder=encoder,
-            runtime=machine,
-            styles=styles,
-            recolor=recipe.color == "match",
-            given=self.sources,
-        )
+        plain = load(recipe.model_copy(update={"color": "style"}), torch.empty(0), self.sources)
+        self.recipe = plain.recipe.model_copy(update={"color": recipe.color})
+        self.loaded = replace(plain, recipe=self.recipe, recolor=recipe.color == "match")
+        self.stylizer = plain.stylizer
         self.speed = pace(self.stylizer)
         self._costs: dict[tuple[int, int], Estimate] = {}
         self._codes = {
-            id(style): self.stylizer.encode(style, recipe.style_scale) for style in styles.values()
+            id(style): self.stylizer.encode(style, recipe.style_scale)
+            for style in plain.styles.values()
         }
         self.load_seconds = time.perf_counter() - start
 

@@ -7,19 +7,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from impasto.auto import method_for
 from impasto.codes import Region, blend, coverage
 from impasto.estimate import pace, peak_mb
-from impasto.job import Job, Loaded, check_paintable, settled, settled_cost
+from impasto.job import Job, check_paintable, load, settled_cost
 from impasto.large import LARGE, SIDE, fitted, matched, mixed, sized, stylized, upsampled
 from impasto.losses import style_error
 from impasto.media import color
 from impasto.media import image as media
 from impasto.media.levels import floats
-from impasto.networks.encoders import load_encoder
 from impasto.recipe import Recipe
-from impasto.runtime import runtime
-from impasto.sources import Source, read_begun, read_styles
+from impasto.sources import Source, read_begun
 from impasto.stylizer import OnStep, Step
 from impasto.tiling import encode
 from impasto.tiling.raster import Raster
@@ -61,23 +58,12 @@ def prepare(
     start, given = time.perf_counter(), given or {}
     check_paintable(recipe)
     photo = sized(photo, (photo.shape[-2], photo.shape[-1]))
-    encoder = load_encoder(recipe.encoder)
-    machine = runtime(recipe.device, recipe.precision, recipe.engine)
-    styles, recolor = read_styles(recipe, encoder, photo, given)
-    stylizer = method_for(recipe, styles, encoder, machine)
+    loaded = load(recipe, photo, given)
     if (begun := read_begun(recipe, photo, given)) is not None:
-        stylizer = stylizer.continued(begun)
-    loaded = Loaded(
-        recipe=settled(recipe, stylizer),
-        stylizer=stylizer,
-        encoder=encoder,
-        runtime=machine,
-        styles=styles,
-        recolor=recolor,
-        given=given,
-    )
+        loaded = replace(loaded, stylizer=loaded.stylizer.continued(begun))
     shape = (photo.shape[-2], photo.shape[-1])
-    cost = settled_cost(loaded.recipe, shape, stylizer, pace(stylizer, recipe.size))
+    speed = pace(loaded.stylizer, recipe.size)
+    cost = settled_cost(loaded.recipe, shape, loaded.stylizer, speed)
     return replace(loaded.job(photo, cost, alpha), load_seconds=time.perf_counter() - start)
 
 

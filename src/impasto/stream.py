@@ -34,9 +34,7 @@ def paint_stream(
 
     Frames are handed on at once, one by one. Raises BadInput where there is not one whole frame.
     """
-    if not 0 <= stable <= 1:
-        raise BadInput(f"--stable is {stable:g}; it goes from 0 (frame by frame) to 1 (steady).")
-    check_recipe(recipe)
+    check_recipe(recipe, stable)
     if stable > 0:
         required("cv2")
     frames = raw_frames(source, size, on_notice)
