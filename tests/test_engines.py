@@ -105,7 +105,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_thread_gives_a_backend_up_while_another_still_tries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Both go on with torch."""
+    """Both go on with torch; one of them says so."""
     monkeypatch.setattr(openvino, "there", lambda: True)
     engine, image = Engine(Blur(), FP32, "blur", worth=0), noise(64, 64)
 
@@ -114,7 +114,8 @@ def test_one_thread_gives_a_backend_up_while_another_still_tries(
         raise RuntimeError("no such operation")
 
     monkeypatch.setattr(backends.OpenVino, "prepared", overtaken)
-    with pytest.warns(Notice, match="OpenVINO cannot run blur"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         assert torch.equal(engine(image), Blur()(image))
 
 
@@ -226,6 +227,49 @@ def test_several_threads_may_call(blurring: Engine) -> None:
         thread.join()
     for index, image in enumerate(images):
         torch.testing.assert_close(painted[index], Blur()(image))
+
+
+@needs_openvino
+def test_callers_paint_side_by_side(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each on one thread, by a request of its own; more callers than there are take turns."""
+    compiled = counted(monkeypatch)
+    engine = Engine(Blur(), replace(FP32, callers=2), "blur")
+    painted: list[tuple[Tensor, Tensor]] = []
+    used: list[tuple[int, int]] = []
+    real = openvino._together
+
+    def together(requests: Any, pictures: Any) -> Any:
+        used.append((threading.get_ident(), *map(id, requests)))
+        return real(requests, pictures)
+
+    monkeypatch.setattr(openvino, "_together", together)
+
+    def paint() -> None:
+        torch.set_num_threads(1)
+        for _ in range(4):
+            image = noise(64, 64)
+            painted.append((image, engine(image)))
+
+    threads = [threading.Thread(target=paint) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(painted) == 12
+    for image, one in painted:
+        torch.testing.assert_close(one, Blur()(image))
+    assert compiled() == 2  # and once to check what was converted
+    requests = {thread: {request for own, request in used if own == thread} for thread, _ in used}
+    assert len(set().union(*requests.values())) <= 3  # two, and that of the check
+    ((key, _),) = engine._ready.items()
+    assert key[-1] == 1
+
+
+@needs_openvino
+def test_what_several_call_compiles_at_once(conversions: list[nn.Module]) -> None:
+    """Which of them comes first is not known, so what paints may not depend on it."""
+    Engine(Blur(), replace(FP32, callers=2), "blur")(noise(64, 64))
+    assert len(conversions) == 1
 
 
 @pytest.fixture
@@ -511,10 +555,10 @@ def test_failure_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, image = Engine(Blur(), FP32, "blur", worth=0), noise(64, 64)
     engine(image)
 
-    def inferred(request: Any, inputs: list[Tensor]) -> Tensor:
+    def together(requests: Any, pictures: Any) -> Tensor:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(openvino, "inferred", inferred)
+    monkeypatch.setattr(openvino, "_together", together)
     with pytest.warns(UserWarning, match="out of memory"):
         assert torch.equal(engine(image), Blur()(image))
 

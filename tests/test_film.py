@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -31,13 +31,14 @@ from impasto.frame_painter import (
     as_array,
     as_batch,
     as_tensor,
-    batch_size,
     batched,
+    beside,
     hastened,
     integers,
     seconds_each,
+    shared,
 )
-from impasto.keyframes import keyframes
+from impasto.keyframes import Keyframe, keyframes
 from impasto.media import image as media
 from impasto.media.video.colours import Colours, from_rgb
 from impasto.media.video.frames import Film, Frame, Span
@@ -357,16 +358,70 @@ def test_a_full_disk_keeps_what_is_finished(
     assert done.frames == 12
 
 
-def test_batches_paint_what_single_frames_do() -> None:
+def keys(count: int) -> list[Keyframe]:
+    return [Keyframe(Frame(picture(number), number, 1), None) for number in range(count)]
+
+
+@pytest.mark.parametrize("at_once", [1, 3], ids=["one by one", "in batches"])
+def test_batches_paint_what_single_frames_do(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All frames, in order, whatever goes through the network together (on a GPU)."""
+    monkeypatch.setattr("impasto.frame_painter.batch_size", lambda job: at_once)
+    painter = FramePainter(prepare(recipe(), as_tensor(picture(0))))
+    done = list(painter.film(keys(4)))
+    assert [key.frame.pts for key, _ in done] == [0, 1, 2, 3]
+    for key, painted in done:
+        assert painted == pytest.approx(painter([key.frame.pixels])[0], abs=0.02)
+
+
+def test_frames_are_painted_side_by_side(threads: None) -> None:
+    """Each on its share of the threads, as one alone is; afterwards all are there again."""
+    job = prepare(recipe(), as_tensor(picture(0)))
+    both = shared(job)
+    assert (beside(job), job.runtime.callers, both.runtime.callers) == (2, 1, 2)
+    used = set()
+
+    class Noted(FramePainter):
+        def __call__(self, frames: Any, found: Motion | None = None) -> list[Map]:
+            used.add((threading.get_ident(), torch.get_num_threads()))
+            return super().__call__(frames, found)
+
+    done = list(Noted(both).film(keys(5)))
+    assert [key.frame.pts for key, _ in done] == [0, 1, 2, 3, 4]
+    alone = FramePainter(job)
+    for key, painted in done:
+        assert painted == pytest.approx(alone([key.frame.pixels])[0], abs=0.02)
+    assert {count for _, count in used} == {1} and threading.get_ident() not in dict(used)
+    assert torch.get_num_threads() == 2
+
+
+def test_what_is_painted_one_by_one(threads: None) -> None:
+    """What goes on from the last painting, fills the threads as it is, or takes all memory."""
     photo = as_tensor(picture(0))
+    job = prepare(recipe(method="gatys", iterations=1), photo)
+    assert shared(job) is job
     job = prepare(recipe(), photo)
-    painter = FramePainter(job)
-    assert painter.batch == batch_size(job) > 1
-    pictures = [picture(index) for index in range(3)]
-    for one, pixels in zip(painter(pictures), pictures, strict=True):
-        assert one == pytest.approx(painter([pixels])[0], abs=0.02)
-    slow = prepare(recipe(method="gatys", iterations=1), photo)
-    assert batch_size(slow) == 1
+    for other in (
+        replace(job, estimate=replace(job.estimate, side=32)),
+        replace(job, canvas=torch.zeros(1, 1, 1, 1).expand(1, 3, 2048, 2048)),
+        replace(job, runtime=replace(job.runtime, engine="compile")),
+    ):
+        assert shared(other) is other
+
+
+@pytest.mark.parametrize(("frames", "engine"), [(1, "torch"), (1_000_000, "auto"), (None, "auto")])
+def test_short_films_compile_nothing(frames: int | None, engine: str, threads: None) -> None:
+    job = prepare(recipe(engine="auto"), as_tensor(picture(0)))
+    job = replace(job, runtime=replace(job.runtime, engine="auto"))
+    assert shared(job, frames).runtime.engine == engine
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Two, whatever this machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_the_last_batch_is_as_full_as_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,6 +433,7 @@ def test_the_last_batch_is_as_full_as_those_before(monkeypatch: pytest.MonkeyPat
         return run(job, *rest)
 
     monkeypatch.setattr("impasto.frame_painter.run", counted)
+    monkeypatch.setattr("impasto.frame_painter.batch_size", lambda job: 4)
     painter = FramePainter(prepare(recipe(), as_tensor(picture(0))))
     pictures = [picture(index) for index in range(painter.batch)]
     for many in (2, painter.batch, 2):

@@ -1,6 +1,7 @@
 """Threads that read ahead and write behind: order, errors, an end."""
 
 import itertools
+import random
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ from contextlib import closing, suppress
 import pytest
 
 from impasto import overlap
-from impasto.overlap import Behind, ahead
+from impasto.overlap import Behind, ahead, side_by_side
 
 
 def test_ahead_gives_all_in_order() -> None:
@@ -55,6 +56,65 @@ def test_a_source_that_says_nothing_is_not_waited_for(monkeypatch: pytest.Monkey
         assert next(items) == 1
     assert time.perf_counter() - start < 5
     silent.set()
+
+
+def test_side_by_side_in_order() -> None:
+    """Whoever is done first."""
+    chance = random.Random(0)
+
+    def work(number: int) -> int:
+        time.sleep(0.002 * chance.random())
+        return number * number
+
+    assert list(side_by_side(work, range(60), 3)) == [n * n for n in range(60)]
+    assert list(side_by_side(work, [], 3)) == []
+
+
+def test_as_many_at_once_as_there_are_threads() -> None:
+    """And one more is taken from the source: what is not wanted yet is not begun."""
+    meeting, taken = threading.Barrier(3, timeout=10), []
+
+    def source() -> Iterator[int]:
+        for number in range(30):
+            taken.append(number)
+            yield number
+
+    def work(number: int) -> int:
+        meeting.wait()  # all three are here
+        return number
+
+    for number in side_by_side(work, source(), 3):
+        assert len(taken) <= number + 4
+
+
+def test_side_by_side_raises_what_the_work_raised() -> None:
+    """In its place, and the threads end."""
+
+    def work(number: int) -> int:
+        if number == 3:
+            raise OSError("number 3")
+        return number
+
+    items = side_by_side(work, itertools.count(), 2)
+    assert [next(items) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(OSError, match="number 3"):
+        next(items)
+    assert not any(thread.name == "beside" for thread in threading.enumerate())
+
+
+def test_side_by_side_ends_when_closed() -> None:
+    """What is at work is finished, what waits is not begun."""
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.05 if number else 0)
+        return number
+
+    with closing(side_by_side(work, itertools.count(), 2)) as items:
+        assert next(items) == 0
+    assert max(begun) <= 2
+    assert not any(thread.name == "beside" for thread in threading.enumerate())
 
 
 def test_behind_does_all_before_it_closes() -> None:

@@ -108,16 +108,17 @@ class Clock:
 
 
 def in_memory(method: str, precision: str, source: Path, clock: Clock) -> None:
-    """Paint frames that are decoded already."""
-    from impasto.frame_painter import FramePainter, as_tensor, batched
+    """Paint frames that are decoded already, side by side as those of films are."""
+    from impasto.frame_painter import FramePainter, as_tensor, shared
+    from impasto.keyframes import Keyframe
+    from impasto.media.video.frames import Frame
     from impasto.pipeline import prepare
 
     frames = decoded(source)
     recipe = Recipe(photo=str(source), styles=(STYLE,), method=method, precision=precision)
-    painter = FramePainter(prepare(recipe, as_tensor(frames[0])))
-    done = 0
-    for batch in batched(frames, painter.batch):
-        done += len(painter(batch))
+    painter = FramePainter(shared(prepare(recipe, as_tensor(frames[0]))))
+    keys = (Keyframe(Frame(pixels, number, 1), None) for number, pixels in enumerate(frames))
+    for done, _ in enumerate(painter.film(keys), 1):
         clock.at(done)
 
 

@@ -4,9 +4,13 @@ Each makes a network ready for inputs of certain shapes, compares what it paints
 paints, and hands out what paints such inputs from then on.
 """
 
+import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
 from typing import Any, ClassVar
 
 import torch
@@ -63,7 +67,7 @@ class Backend(ABC):
 
     @abstractmethod
     def prepared(self, inputs: Sequence[Tensor]) -> Painting:
-        """What paints inputs of these shapes, and with what is ``fixed``.
+        """What paints inputs of these shapes, and with what is ``fixed``; any thread may call it.
 
         Raises whatever goes wrong, RuntimeError where it paints something else than torch.
         """
@@ -107,12 +111,15 @@ class OpenVino(Backend):
 
     def prepared(self, inputs: Sequence[Tensor]) -> Painting:
         """Picture by picture, several at once."""
-        one = [x[:1] for x in inputs]
-        if self._model is None:
-            self._model = self._converted(one)
-        model = self._quantised(self._model, one) if self.runtime.int8 else self._model
-        requests = self._compiled(model, one, at_once(len(inputs[0])))
-        return lambda batch: openvino.inferred(requests, batch)
+        one, callers = [x[:1] for x in inputs], self.runtime.callers
+        each = at_once(len(inputs[0]))
+        with threads_of(callers):  # all of them wait for this
+            if self._model is None:
+                self._model = self._converted(one)
+            model = self._quantised(self._model, one) if self.runtime.int8 else self._model
+            requests = self._compiled(model, one, each * callers)
+        groups = [requests[start : start + each] for start in range(0, len(requests), each)]
+        return shared([partial(openvino.inferred, group) for group in groups])
 
     def _converted(self, inputs: Sequence[Tensor]) -> Any:
         """The model, after a look at what it paints, at another size than it was converted at."""
@@ -159,7 +166,7 @@ class Compiled(Backend):
             network = torch.compile(self.module, dynamic=False)
             painted = painting(inputs)
         check(painted, self._eager(inputs))
-        return painting
+        return shared([painting])
 
 
 class Graphs(Backend):
@@ -198,7 +205,7 @@ class Graphs(Backend):
             return painted.clone()
 
         check(painting(inputs), self._eager(inputs))
-        return painting
+        return shared([painting])
 
     def _pass(self, inputs: Sequence[Tensor]) -> Tensor:
         """Without autocast's memory of weights it has converted: a graph would not keep them."""
@@ -214,6 +221,31 @@ BY_HAND: Mapping[str, type[Backend]] = {"openvino": OpenVino, "compile": Compile
 def at_once(pictures: int) -> int:
     """How many pictures of a batch OpenVINO works on at the same time."""
     return min(pictures, torch.get_num_threads())
+
+
+def shared(paintings: Sequence[Painting]) -> Painting:
+    """One for all threads: each keeps to one of these, which serve one caller at a time."""
+    locks, own, numbers = [threading.Lock() for _ in paintings], threading.local(), count()
+
+    def painting(inputs: Sequence[Tensor]) -> Tensor:
+        if not hasattr(own, "index"):
+            own.index = next(numbers) % len(paintings)
+        with locks[own.index]:
+            painted: Tensor = paintings[own.index](inputs)
+            return painted
+
+    return painting
+
+
+@contextmanager
+def threads_of(callers: int) -> Iterator[None]:
+    """This thread computes on the threads of so many callers, which are waiting for it."""
+    own = torch.get_num_threads()
+    torch.set_num_threads(own * callers)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(own)
 
 
 def chosen(runtime: Runtime) -> type[Backend] | None:

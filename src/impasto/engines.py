@@ -57,9 +57,9 @@ def rehearsal() -> Iterator[None]:
 class Engine:
     """A network in use, called like the module: by eager torch, or a backend where that pays.
 
-    What runs when depends on the calls so far alone, so the same work gives the same pictures. The
-    weights must not change any more. Where a backend fails that nobody asked for, a Notice says so,
-    once, and torch goes on.
+    What runs when depends on the calls so far alone: the same work gives the same pictures; calls
+    of several threads have no order, so a backend runs them all. The weights must not change any
+    more. Where a backend fails that nobody asked for, a Notice says so, once, and torch goes on.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Engine:
         kind = backends.chosen(runtime)
         self.backend: Backend | None = None if kind is None else kind(module, runtime)
         self.able = self.backend is not None
-        at_once = runtime.engine != "auto" or runtime.int8
+        at_once = runtime.engine != "auto" or runtime.int8 or runtime.callers > 1
         own = 0.0 if kind is None or at_once else kind.worth
         self.worth = own if worth is None else worth
         self._work: defaultdict[tuple[int, ...], float] = defaultdict(float)
@@ -89,8 +89,9 @@ class Engine:
         backend = self.backend  # another thread may give it up meanwhile
         if backend is not None and self._pays(backend, image):
             try:
-                with self._lock:  # what is ready serves one caller
-                    return self._painting(backend, inputs)(inputs)
+                with self._lock:
+                    painting = self._painting(backend, inputs)
+                return painting(inputs)
             except (MemoryError, torch.OutOfMemoryError):
                 raise  # smaller tiles are the cure for that
             except Exception as error:  # its errors are RuntimeErrors, and what tracing raises
@@ -137,6 +138,8 @@ class Engine:
         failed = f"{backend.title} cannot run {self.name} ({reason})."
         if self.runtime.engine != "auto":
             raise BadInput(f"{failed} Use --engine auto, or another one.") from error
+        if self.backend is None:
+            return  # another thread has said so
         self.able, self.backend = False, None
         self._ready.clear()
         if self.runtime.device.type == "cuda":

@@ -17,12 +17,12 @@ from impasto.flow import Map, one_thread_each
 from impasto.frame_painter import (
     FramePainter,
     as_tensor,
-    batched,
     blended,
     check_recipe,
     coded,
     hastened,
     seconds_each,
+    shared,
 )
 from impasto.job import Job
 from impasto.keyframes import EVERY, Keyframe, keyframes
@@ -150,14 +150,12 @@ class _Production:
         preview: bool,
     ) -> None:
         start, done = time.perf_counter(), before
-        with closing(ready):
-            for batch in batched(ready, painter.batch):
-                paintings = painter([key.frame.pixels for key in batch], batch[0].motion)
+        with closing(ready), closing(painter.film(ready)) as paintings:
+            for key, painted in paintings:
                 if preview and done == before:
-                    self._preview(paintings[0])
-                for key, painted in zip(batch, paintings, strict=True):
-                    writer.put(key, painted, painter.last)
-                    done += key.count
+                    self._preview(painted)
+                writer.put(key, painted, painter.last)
+                done += key.count
                 pace = (time.perf_counter() - start) / (done - before)
                 self._step(done, pace)
 
@@ -275,10 +273,10 @@ def _job(
     A machine that has become busier, or has less memory, would paint smaller frames.
     """
     if known is None:
-        return hastened(prepare(recipe, photo), deep, frames)
+        return shared(hastened(prepare(recipe, photo), deep, frames), frames)
     if known["precision"] == "int8" and not has_int8(recipe.device, recipe.engine):
         known = {**known, "precision": recipe.precision}
-    return prepare(recipe.model_copy(update=known), photo)
+    return shared(prepare(recipe.model_copy(update=known), photo), frames)
 
 
 def _work(

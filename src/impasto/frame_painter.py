@@ -1,6 +1,7 @@
 """Frames of a film painted by one Job: one size, one code, several at once where that pays."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -13,24 +14,24 @@ from torch import Tensor
 
 from impasto import methods
 from impasto.auto import suits_int8
+from impasto.backends import OpenVino
 from impasto.errors import BadInput
 from impasto.flow import Map, Motion, at_size, warp
 from impasto.job import Job
+from impasto.keyframes import Keyframe
 from impasto.media import image as media
 from impasto.media.video.frames import Film, Frame, Pixels
 from impasto.media.video.parts import CODECS, Coding
+from impasto.overlap import side_by_side
 from impasto.pipeline import full_size, recolored, regions, run
 from impasto.recipe import Recipe
-from impasto.runtime import has_int8
+from impasto.runtime import Runtime, has_int8
 from impasto.stylizer import Stylizer
 
 T = TypeVar("T")
 
 BATCH = 8
-"""Most frames that go through a network at once."""
-
-SMALL = 1 << 17
-"""Pixels that go through a network at once on processors: more take no less time each."""
+"""Most frames that go through a network at once, on what is not a processor."""
 
 AT_ONCE = 1 << 22
 """Pixels of the frames that are painted side by side on processors, one for each thread."""
@@ -75,9 +76,41 @@ def hastened(job: Job, deep: bool = False, frames: int | None = None) -> Job:
     if not suits_int8(recipe, method) or not has_int8(recipe.device, recipe.engine):
         return job
     recipe = recipe.model_copy(update={"precision": "int8"})
-    machine = replace(job.runtime, int8=True)
-    method = methods.get(method.name).create(job.encoder, machine, recipe)
-    return replace(job, recipe=recipe, stylizer=method, runtime=machine)
+    return _on(replace(job, recipe=recipe), replace(job.runtime, int8=True))
+
+
+def shared(job: Job, frames: int | None = None) -> Job:
+    """The job for as many threads as paint its frames at the same time.
+
+    What runs its network is settled for the whole film, where one picture would wait and see:
+    frames that come from several threads have no order.
+
+    frames: how many are painted, None where nobody knows
+    """
+    count, machine = beside(job), job.runtime
+    if count == 1:
+        return job
+    height, width = job.canvas.shape[-2:]
+    if frames is not None and OpenVino.work(frames, height * width) < OpenVino.worth:
+        machine = replace(machine, engine="torch" if machine.engine == "auto" else machine.engine)
+    return _on(job, replace(machine, callers=count))
+
+
+def beside(job: Job) -> int:
+    """How many frames are painted side by side: as many as there are threads, on processors.
+
+    A frame takes longer then, but no thread waits for the others layer by layer. Large frames, what
+    works in steps and what is compiled for all threads take one another's turn.
+    """
+    one = job.stylizer.can.steps or job.estimate.side is not None
+    if one or job.runtime.device.type != "cpu" or job.runtime.engine == "compile":
+        return 1
+    return max(1, min(torch.get_num_threads(), AT_ONCE // job.canvas[0, 0].numel()))
+
+
+def _on(job: Job, machine: Runtime) -> Job:
+    method = methods.get(job.stylizer.name).create(job.encoder, machine, job.recipe)
+    return replace(job, stylizer=method, runtime=machine)
 
 
 class FramePainter:
@@ -93,6 +126,25 @@ class FramePainter:
         self.regions = regions(job)
         self.batch = batch_size(job)
         self._full = False
+
+    def film(self, keys: Iterable[Keyframe]) -> Generator[tuple[Keyframe, Map], None, None]:
+        """Every frame with its painting, in order; on a job that is ``shared``, side by side."""
+        if (callers := self.job.runtime.callers) == 1:
+            for batch in batched(keys, self.batch):
+                done = self([key.frame.pixels for key in batch], batch[0].motion)
+                yield from zip(batch, done, strict=True)
+            return
+        threads = torch.get_num_threads()
+
+        def paint(key: Keyframe) -> tuple[Keyframe, Map]:
+            torch.set_num_threads(threads // callers)  # of this thread
+            return key, self([key.frame.pixels])[0]
+
+        try:
+            with closing(side_by_side(paint, keys, callers)) as painted:
+                yield from painted
+        finally:
+            torch.set_num_threads(threads)  # matrix products count for the whole process
 
     def __call__(self, frames: Sequence[Pixels], found: Motion | None = None) -> list[Map]:
         """The frames painted.  (H, W, 3), integers  ->  (h, w, 3), float32, [0, 1]
@@ -146,17 +198,13 @@ def seconds_each(job: Job, stable: float) -> float:
 
 
 def batch_size(job: Job) -> int:
-    """How many frames go through at once: as far as the GPU's memory goes, and of small ones.
+    """How many frames go through at once: as far as the GPU's memory goes.
 
-    On processors a frame for each core, or as many small ones as a large one has pixels. What works
-    in steps starts for each anew.
+    On processors one, see ``beside``. What works in steps starts for each anew.
     """
-    if job.stylizer.can.steps:
+    if job.stylizer.can.steps or job.runtime.device.type != "cuda":
         return 1
     height, width = job.canvas.shape[-2:]
-    if job.runtime.device.type != "cuda":
-        side_by_side = min(torch.get_num_threads(), AT_ONCE // (height * width))
-        return max(1, min(BATCH, max(side_by_side, SMALL // (height * width))))
     free, _ = torch.cuda.mem_get_info(job.runtime.device)
     return max(1, min(BATCH, int(free / 2 / job.stylizer.cost(height, width).peak_bytes)))
 

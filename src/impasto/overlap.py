@@ -1,11 +1,13 @@
-"""Work that overlaps: threads that read ahead or write behind, with queues that have an end."""
+"""Work that overlaps: threads that read ahead, work side by side, or write behind."""
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 PATIENCE = 0.1
 """Seconds after which a waiting thread looks whether it is still needed."""
@@ -86,6 +88,53 @@ def ahead(source: Iterable[T], depth: int) -> Generator[T, None, None]:
     finally:
         unwanted.set()
         thread.join(LEAVE)
+
+
+def side_by_side(
+    work: Callable[[T], R], items: Iterable[T], count: int
+) -> Generator[R, None, None]:
+    """What ``work`` makes of each item, in their order, ``count`` of them in threads at once.
+
+    One more waits for a thread that is free. Errors of the work are raised here. When the iterator
+    is closed, what is at work is waited for, and what waits is not begun.
+    """
+    given: queue.SimpleQueue[tuple[T, queue.SimpleQueue[R | _End]] | None] = queue.SimpleQueue()
+    waiting: deque[queue.SimpleQueue[R | _End]] = deque()
+    unwanted = threading.Event()
+
+    def run() -> None:
+        while (task := given.get()) is not None:
+            item, place = task
+            try:
+                place.put(_End() if unwanted.is_set() else work(item))
+            except BaseException as error:
+                place.put(_End(error))
+
+    def first() -> R:
+        done = waiting.popleft().get()
+        if isinstance(done, _End):
+            assert done.error is not None
+            raise done.error
+        return done
+
+    threads = [threading.Thread(target=run, name="beside", daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        for item in items:
+            place: queue.SimpleQueue[R | _End] = queue.SimpleQueue()
+            waiting.append(place)
+            given.put((item, place))
+            if len(waiting) > count:
+                yield first()
+        while waiting:
+            yield first()
+    finally:
+        unwanted.set()
+        for _ in threads:
+            given.put(None)
+        for thread in threads:
+            thread.join()
 
 
 class Behind(Generic[T]):

@@ -117,10 +117,11 @@ def run(
 
     Raises OutOfMemory.
     """
-    device = job.runtime.device
+    device, side = job.runtime.device, job.estimate.side
+    if not job.stylizer.can.steps:  # nothing is drawn, and several threads may be here
+        return stylized(job.stylizer, job.canvas, regions, strength, side, on_step)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(job.recipe.seed)
-        side = job.estimate.side
         return stylized(job.stylizer, job.canvas, regions, strength, side, on_step)
 
 

@@ -36,6 +36,8 @@ class Runtime:
     """What runs networks that paint in one pass, see ``engines``."""
     int8: bool = False
     """Whether convolutions of those may be done in integers, see ``quantised``."""
+    callers: int = 1
+    """How many threads paint at the same time, each on its share of the processors."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which networks run."""
