@@ -57,6 +57,7 @@ FLOORS = {
     "sources": 5,
     "painter": 6,
     "fingerprint": 6,
+    "film_job": 6,
     "frame_painter": 6,
     "finishing": 6,
     "timelapse": 6,

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from subprocess import PIPE
@@ -24,6 +23,7 @@ from impasto.cli.video import Clock, video
 from impasto.commands import Event
 from impasto.errors import BadInput, BadOutput
 from impasto.film import Filmed, expected, paint_film
+from impasto.film_job import beside, shared
 from impasto.finishing import steadied
 from impasto.flow import Map, Motion
 from impasto.frame_painter import (
@@ -32,11 +32,7 @@ from impasto.frame_painter import (
     as_batch,
     as_tensor,
     batched,
-    beside,
-    hastened,
     integers,
-    seconds_each,
-    shared,
 )
 from impasto.keyframes import Keyframe, keyframes
 from impasto.media import image as media
@@ -373,6 +369,15 @@ def test_batches_paint_what_single_frames_do(at_once: int, monkeypatch: pytest.M
         assert painted == pytest.approx(painter([key.frame.pixels])[0], abs=0.02)
 
 
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Two, whatever this machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def test_frames_are_painted_side_by_side(threads: None) -> None:
     """Each on its share of the threads, as one alone is; afterwards all are there again."""
     job = prepare(recipe(), as_tensor(picture(0)))
@@ -392,36 +397,6 @@ def test_frames_are_painted_side_by_side(threads: None) -> None:
         assert painted == pytest.approx(alone([key.frame.pixels])[0], abs=0.02)
     assert {count for _, count in used} == {1} and threading.get_ident() not in dict(used)
     assert torch.get_num_threads() == 2
-
-
-def test_what_is_painted_one_by_one(threads: None) -> None:
-    """What goes on from the last painting, fills the threads as it is, or takes all memory."""
-    photo = as_tensor(picture(0))
-    job = prepare(recipe(method="gatys", iterations=1), photo)
-    assert shared(job) is job
-    job = prepare(recipe(), photo)
-    for other in (
-        replace(job, estimate=replace(job.estimate, side=32)),
-        replace(job, canvas=torch.zeros(1, 1, 1, 1).expand(1, 3, 2048, 2048)),
-        replace(job, runtime=replace(job.runtime, engine="compile")),
-    ):
-        assert shared(other) is other
-
-
-@pytest.mark.parametrize(("frames", "engine"), [(1, "torch"), (1_000_000, "auto"), (None, "auto")])
-def test_short_films_compile_nothing(frames: int | None, engine: str, threads: None) -> None:
-    job = prepare(recipe(engine="auto"), as_tensor(picture(0)))
-    job = replace(job, runtime=replace(job.runtime, engine="auto"))
-    assert shared(job, frames).runtime.engine == engine
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """Two, whatever this machine has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_the_last_batch_is_as_full_as_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,50 +427,6 @@ def test_colours_of_the_photo_are_taken_frame_by_frame() -> None:
 
 def test_batched_gives_all() -> None:
     assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
-
-
-@pytest.fixture
-def integers_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that does integers, whatever this one does."""
-    monkeypatch.setattr("impasto.frame_painter.has_int8", lambda device, engine: device == "auto")
-
-
-@pytest.mark.usefixtures("integers_here")
-def test_long_films_are_painted_in_integers() -> None:
-    """And the film says so; all else of the job is as it was."""
-    job = prepare(recipe(method="johnson"), as_tensor(picture(0)))
-    fast = hastened(job, frames=100_000)
-    assert fast.recipe.precision == "int8" and fast.runtime.int8
-    assert fast.stylizer is not job.stylizer and fast.estimate is job.estimate
-    assert hastened(job).recipe.precision == "int8"  # a stream, whose end nobody knows
-
-
-@pytest.mark.usefixtures("integers_here")
-@pytest.mark.parametrize(
-    ("settings", "deep", "frames"),
-    [
-        ({}, False, 100),
-        ({}, True, 100_000),
-        ({"precision": "bf16"}, False, 100_000),
-        ({"strength": 0.5}, False, 100_000),
-        ({"method": "adain"}, False, 100_000),
-        ({"device": "cpu"}, False, 100_000),  # not there, see above
-    ],
-    ids=["short", "10 bits", "by hand", "strength", "statistics", "machine"],
-)
-def test_other_films_are_painted_as_pictures_are(
-    settings: dict[str, object], deep: bool, frames: int
-) -> None:
-    job = prepare(recipe(**{"method": "johnson", **settings}), as_tensor(picture(0)))
-    assert hastened(job, deep, frames) is job
-
-
-@pytest.mark.usefixtures("integers_here")
-def test_frames_in_tiles_are_not_in_integers() -> None:
-    """Torch paints those, and the film would say something else of itself."""
-    job = prepare(recipe(method="johnson"), as_tensor(picture(0)))
-    tiled = replace(job, estimate=replace(job.estimate, side=32))
-    assert hastened(tiled, frames=100_000) is tiled
 
 
 def test_transparency_goes_along_or_onto_white() -> None:
@@ -673,14 +604,6 @@ def test_it_goes_on_from_what_was_painted_not_from_its_colours(
     (coloured,) = painter([frames_of(clip)[1][0].pixels])
     assert painter.last is not None and starts[0] == pytest.approx(painter.last, abs=1e-4)
     assert np.abs(coloured - painter.last).mean() > 0.02
-
-
-def test_frames_cost_less_than_pictures() -> None:
-    job = prepare(slow(), as_tensor(picture(0)))
-    assert seconds_each(job, 0.3) == pytest.approx(0.4 * job.estimate.seconds)
-    assert seconds_each(job, 0) == job.estimate.seconds
-    quick = prepare(recipe(), as_tensor(picture(0)))
-    assert seconds_each(quick, 0.3) == quick.estimate.seconds
 
 
 def test_a_film_goes_on_from_no_picture(clip: Path, tmp_path: Path) -> None:

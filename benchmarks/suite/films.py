@@ -109,7 +109,8 @@ class Clock:
 
 def in_memory(method: str, precision: str, source: Path, clock: Clock) -> None:
     """Paint frames that are decoded already, side by side as those of films are."""
-    from impasto.frame_painter import FramePainter, as_tensor, shared
+    from impasto.film_job import shared
+    from impasto.frame_painter import FramePainter, as_tensor
     from impasto.keyframes import Keyframe
     from impasto.media.video.frames import Frame
     from impasto.pipeline import prepare

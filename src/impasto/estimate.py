@@ -25,7 +25,7 @@ HALF = 0.7
 """Share of the memory of float32 that one pass in bfloat16 takes where it is not in tiles."""
 
 WHOLE = 1.5e9
-"""Bytes from which on a picture is painted in tiles, however much memory there is."""
+"""Bytes from which on one picture is painted in tiles, however much memory there is."""
 
 PASSES = 4
 """How many passes are timed; the fastest counts."""
@@ -54,6 +54,8 @@ class Estimate:
     """Memory of the whole process at its peak."""
     side: int | None = None
     """Of the tiles that it is painted in, pixels; None: in one piece."""
+    held_mb: float = 0.0
+    """What painting takes of the memory."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Pace:
     """Memory that the process holds before it starts."""
     peak_mb: float = 0.0
     """Most that it has held so far."""
+    whole: float | None = None
+    """Bytes from which on pictures are painted in tiles, where that is not ``WHOLE``."""
 
 
 def pace(stylizer: Stylizer, size: int | None = None) -> Pace:
@@ -90,7 +94,8 @@ def estimate(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estim
     height, gpu = max(1, round(size * aspect)), _gpu(stylizer)
     room = free() if gpu is None else MEMORY_SHARE * torch.cuda.mem_get_info(gpu)[0]
     cost = stylizer.cost(height, size)
-    if cost.peak_bytes > (room if gpu is not None else min(WHOLE, room)):
+    most = room if gpu is not None else min(speed.whole or WHOLE, room)
+    if cost.peak_bytes > most:
         cost = min(cost, stylizer.tiled(height, size, room), key=lambda cost: cost.peak_bytes)
     if cost.side is None and _in_half(stylizer):
         cost = replace(cost, peak_bytes=cost.peak_bytes * HALF)
@@ -98,7 +103,7 @@ def estimate(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estim
     # Reading the photo may have taken more than painting it will.
     held = 0.0 if gpu is not None else cost.peak_bytes / 1e6
     peak = max(speed.peak_mb, speed.base_mb + held)
-    return Estimate(size, seconds, peak, cost.side)
+    return Estimate(size, seconds, peak, cost.side, held)
 
 
 def _gpu(stylizer: Stylizer) -> torch.device | None:

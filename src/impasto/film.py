@@ -1,29 +1,19 @@
 """From a film to a painted film: decoding, painting and encoding at once, frame by frame."""
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from torch import Tensor
-
 from impasto.commands import OnEvent, undisturbed
 from impasto.errors import BadInput
 from impasto.estimate import peak_mb
+from impasto.film_job import blended, check_recipe, film_mb, prepared, seconds_each, shared
 from impasto.fingerprint import fingerprint
 from impasto.finishing import DEPTH, Writer
 from impasto.flow import Map, one_thread_each
-from impasto.frame_painter import (
-    FramePainter,
-    as_tensor,
-    blended,
-    check_recipe,
-    coded,
-    hastened,
-    seconds_each,
-    shared,
-)
+from impasto.frame_painter import FramePainter, as_tensor, coded
 from impasto.job import Job
 from impasto.keyframes import EVERY, Keyframe, keyframes
 from impasto.media import image as media
@@ -32,9 +22,7 @@ from impasto.media.video.join import assemble
 from impasto.media.video.parts import Coding, Parts, begun
 from impasto.media.video.source import check_film_target, open_film, read_frames
 from impasto.overlap import ahead
-from impasto.pipeline import prepare
 from impasto.recipe import Recipe
-from impasto.runtime import has_int8
 
 STABLE = 0.35
 """52 % of the warping error gone, at 6 % more style_error (docs/films.md)."""
@@ -80,7 +68,8 @@ def paint_film(
     first, painted = _first(film, span), _painted(film, span, stable, every)
     work = _work(recipe, film, (stable, every), span, target)
     folder = target.with_name(f".{target.name}.parts")
-    job = _job(recipe, as_tensor(first.pixels), film.deep, painted, begun(folder, work))
+    known = begun(folder, work)
+    job = shared(prepared(recipe, as_tensor(first.pixels), film.deep, painted, known), painted)
     coding = coded(film, job, target)
     seconds = seconds_each(job, stable) * (painted or 1)
     _announce(job, film, span, coding, seconds, on_event)
@@ -240,7 +229,7 @@ def _announce(
             "size": [coding.width, coding.height],
             "frames": count,
             "seconds": round(seconds, 1),
-            "peak_mb": round(job.estimate.peak_mb),
+            "peak_mb": round(film_mb(job)),
         }
     )
     notices = list(job.notices)
@@ -259,24 +248,6 @@ def _first(film: Film, span: Span) -> Frame:
     if frame is None:
         raise BadInput(f"No frame of {film.path} lies between --from and --to.")
     return frame
-
-
-def _job(
-    recipe: Recipe,
-    photo: Tensor,
-    deep: bool,
-    frames: int | None,
-    known: Mapping[str, object] | None,
-) -> Job:
-    """What paints the film; as the run that began it has settled it, where there was one.
-
-    A machine that has become busier, or has less memory, would paint smaller frames.
-    """
-    if known is None:
-        return shared(hastened(prepare(recipe, photo), deep, frames), frames)
-    if known["precision"] == "int8" and not has_int8(recipe.device, recipe.engine):
-        known = {**known, "precision": recipe.precision}
-    return shared(prepare(recipe.model_copy(update=known), photo), frames)
 
 
 def _work(

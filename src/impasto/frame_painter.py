@@ -12,10 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto import methods
-from impasto.auto import suits_int8
-from impasto.backends import OpenVino
-from impasto.errors import BadInput
 from impasto.flow import Map, Motion, at_size, warp
 from impasto.job import Job
 from impasto.keyframes import Keyframe
@@ -24,8 +20,6 @@ from impasto.media.video.frames import Film, Frame, Pixels
 from impasto.media.video.parts import CODECS, Coding
 from impasto.overlap import side_by_side
 from impasto.pipeline import full_size, recolored, regions, run
-from impasto.recipe import Recipe
-from impasto.runtime import Runtime, has_int8
 from impasto.stylizer import Stylizer
 
 T = TypeVar("T")
@@ -33,84 +27,12 @@ T = TypeVar("T")
 BATCH = 8
 """Most frames that go through a network at once, on what is not a processor."""
 
-AT_ONCE = 1 << 22
-"""Pixels of the frames that are painted side by side on processors, one for each thread."""
-
-LONG = 20e6
-"""Pixels painted in a film from which a network in integers saves the second that it takes to be
-made ready (measured at 720p)."""
-
 
 def batched(items: Iterable[T], count: int) -> Iterator[list[T]]:
     """``count`` items at a time; the last list may be shorter."""
     rest = iter(items)
     while batch := list(islice(rest, count)):
         yield batch
-
-
-def check_recipe(recipe: Recipe, stable: float) -> None:
-    """Raise BadInput for a Recipe that goes on from a picture: each frame does from the last.
-
-    And for a ``stable`` beyond what there is.
-    """
-    if not 0 <= stable <= 1:
-        raise BadInput(f"--stable is {stable:g}; it goes from 0 (frame by frame) to 1 (steady).")
-    if recipe.begun is not None:
-        text = "a picture to go on from is for a photo; frames go on from one another"
-        raise BadInput(f"--init {recipe.begun}: {text}. Leave it out.")
-
-
-def hastened(job: Job, deep: bool = False, frames: int | None = None) -> Job:
-    """The job with a network in integers, where the processor and the method are good at that.
-
-    It changes a frame by 1.6 levels of 255 on average, where the compression of the film changes 5,
-    and flickers no more (docs/films.md); pictures are painted as exactly as ever.
-
-    deep: the film has more than 8 bits; frames: how many are painted, None where nobody knows
-    """
-    recipe, method = job.recipe, job.stylizer
-    long = frames is None or frames * job.canvas[0, 0].numel() >= LONG
-    whole = job.estimate.side is None  # torch paints tiles
-    if recipe.precision != "auto" or deep or not long or not whole:
-        return job
-    if not suits_int8(recipe, method) or not has_int8(recipe.device, recipe.engine):
-        return job
-    recipe = recipe.model_copy(update={"precision": "int8"})
-    return _on(replace(job, recipe=recipe), replace(job.runtime, int8=True))
-
-
-def shared(job: Job, frames: int | None = None) -> Job:
-    """The job for as many threads as paint its frames at the same time.
-
-    What runs its network is settled for the whole film, where one picture would wait and see:
-    frames that come from several threads have no order.
-
-    frames: how many are painted, None where nobody knows
-    """
-    count, machine = beside(job), job.runtime
-    if count == 1:
-        return job
-    height, width = job.canvas.shape[-2:]
-    if frames is not None and OpenVino.work(frames, height * width) < OpenVino.worth:
-        machine = replace(machine, engine="torch" if machine.engine == "auto" else machine.engine)
-    return _on(job, replace(machine, callers=count))
-
-
-def beside(job: Job) -> int:
-    """How many frames are painted side by side: as many as there are threads, on processors.
-
-    A frame takes longer then, but no thread waits for the others layer by layer. Large frames, what
-    works in steps and what is compiled for all threads take one another's turn.
-    """
-    one = job.stylizer.can.steps or job.estimate.side is not None
-    if one or job.runtime.device.type != "cpu" or job.runtime.engine == "compile":
-        return 1
-    return max(1, min(torch.get_num_threads(), AT_ONCE // job.canvas[0, 0].numel()))
-
-
-def _on(job: Job, machine: Runtime) -> Job:
-    method = methods.get(job.stylizer.name).create(job.encoder, machine, job.recipe)
-    return replace(job, stylizer=method, runtime=machine)
 
 
 class FramePainter:
@@ -183,24 +105,10 @@ class FramePainter:
         return method.continued(as_tensor(moved), as_tensor(found.trust[..., None]))
 
 
-def blended(job: Job, stable: float) -> float:
-    """How much of the last painting is blended in: nothing where each begins from it anyway."""
-    return 0.0 if job.stylizer.can.steps else stable
-
-
-def seconds_each(job: Job, stable: float) -> float:
-    """About how long a painted frame takes, but for the first."""
-    method, size = job.stylizer, (job.canvas.shape[-2], job.canvas.shape[-1])
-    if stable == 0 or not method.can.steps:
-        return job.estimate.seconds
-    share = method.continued(job.canvas).cost(*size).megapixels / method.cost(*size).megapixels
-    return job.estimate.seconds * share
-
-
 def batch_size(job: Job) -> int:
     """How many frames go through at once: as far as the GPU's memory goes.
 
-    On processors one, see ``beside``. What works in steps starts for each anew.
+    On processors one, see ``film_job.beside``. What works in steps starts for each anew.
     """
     if job.stylizer.can.steps or job.runtime.device.type != "cuda":
         return 1

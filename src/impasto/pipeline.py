@@ -47,11 +47,13 @@ def prepare(
     photo: Tensor,
     given: Mapping[str, Source] | None = None,
     alpha: Tensor | None = None,
+    whole: float | None = None,
 ) -> Job:
     """Load what the Recipe needs, settle size and strength, and say what it will cost.
 
     photo: (1, 3, H, W), [0, 1] or integers; alpha: its transparency, (1, 1, H, W), [0, 1]
     given: styles, masks and a picture to go on from that are already read, by their source
+    whole: bytes from which on it is painted in tiles, where that is not ``estimate.WHOLE``
 
     Raises BadInput, UnknownName, BadPicture, MissingWeights, DamagedWeights.
     """
@@ -62,7 +64,7 @@ def prepare(
     if (begun := read_begun(recipe, photo, given)) is not None:
         loaded = replace(loaded, stylizer=loaded.stylizer.continued(begun))
     shape = (photo.shape[-2], photo.shape[-1])
-    speed = pace(loaded.stylizer, recipe.size)
+    speed = replace(pace(loaded.stylizer, recipe.size), whole=whole)
     cost = settled_cost(loaded.recipe, shape, loaded.stylizer, speed)
     return replace(loaded.job(photo, cost, alpha), load_seconds=time.perf_counter() - start)
 

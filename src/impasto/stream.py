@@ -9,13 +9,13 @@ from typing import BinaryIO
 import numpy as np
 
 from impasto.errors import BadInput
-from impasto.frame_painter import FramePainter, as_tensor, blended, check_recipe, hastened, integers
+from impasto.film_job import blended, check_recipe, prepared
+from impasto.frame_painter import FramePainter, as_tensor, integers
 from impasto.keyframes import keyframes
 from impasto.media.video.colours import Colours
 from impasto.media.video.frames import Frame, OnNotice, required
 from impasto.media.video.parts import Coding
 from impasto.overlap import ahead
-from impasto.pipeline import prepare
 from impasto.recipe import Recipe
 from impasto.steady import Stabiliser
 
@@ -41,7 +41,7 @@ def paint_stream(
     first = next(frames, None)
     if first is None:
         raise BadInput(f"Standard input held no frame of {size[1]} x {size[0]} x 3 bytes.")
-    job = hastened(prepare(recipe, as_tensor(first.pixels)))
+    job = prepared(recipe, as_tensor(first.pixels))
     for text in job.notices:
         on_notice(text)
     painter, stabiliser = FramePainter(job), Stabiliser(blended(job, stable))
