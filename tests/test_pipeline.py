@@ -385,9 +385,9 @@ def test_tiles_are_not_painted_in_integers_and_that_is_told(
     photo: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("impasto.runtime._no_int8", lambda device, engine: "")
-    settings = {"method": "johnson", "iterations": None, "precision": "int8", "size": 1500}
+    settings = {"method": "johnson", "iterations": None, "precision": "int8", "size": 3000}
     assert not prepare(recipe(**settings), photo).notices
     monkeypatch.setattr("impasto.estimate.WHOLE", 1.0)
-    job = prepare(recipe(**settings), torch.zeros(1, 3, 1500, 1500))
+    job = prepare(recipe(**settings), torch.zeros(1, 3, 3000, 3000))
     assert job.estimate.side is not None
     assert any("not painted in integers" in text for text in job.notices)

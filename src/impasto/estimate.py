@@ -24,8 +24,9 @@ MEMORY_SHARE = 0.8
 HALF = 0.7
 """Share of the memory of float32 that one pass in bfloat16 takes where it is not in tiles."""
 
-WHOLE = 1.5e9
-"""Bytes from which on one picture is painted in tiles, however much memory there is."""
+WHOLE = 1.6e9
+"""Bytes from which on one picture is painted in tiles, however much memory there is: the process
+stays below two gigabytes, and the 12 megapixels of a telephone are painted in one piece."""
 
 PASSES = 4
 """How many passes are timed; the fastest counts."""
@@ -94,11 +95,10 @@ def estimate(stylizer: Stylizer, speed: Pace, size: int, aspect: float) -> Estim
     height, gpu = max(1, round(size * aspect)), _gpu(stylizer)
     room = free() if gpu is None else MEMORY_SHARE * torch.cuda.mem_get_info(gpu)[0]
     cost = stylizer.cost(height, size)
-    most = room if gpu is not None else min(speed.whole or WHOLE, room)
-    if cost.peak_bytes > most:
-        cost = min(cost, stylizer.tiled(height, size, room), key=lambda cost: cost.peak_bytes)
-    if cost.side is None and _in_half(stylizer):
+    if _in_half(stylizer):
         cost = replace(cost, peak_bytes=cost.peak_bytes * HALF)
+    if cost.peak_bytes > (room if gpu is not None else min(speed.whole or WHOLE, room)):
+        cost = min(cost, stylizer.tiled(height, size, room), key=lambda cost: cost.peak_bytes)
     seconds = cost.megapixels * speed.seconds_per_megapixel
     # Reading the photo may have taken more than painting it will.
     held = 0.0 if gpu is not None else cost.peak_bytes / 1e6

@@ -10,7 +10,7 @@ from torch import Tensor
 from impasto.codes import Region, blend, coverage
 from impasto.estimate import pace, peak_mb
 from impasto.job import Job, check_paintable, load, settled_cost
-from impasto.large import LARGE, SIDE, fitted, matched, mixed, sized, stylized, upsampled
+from impasto.large import SIDE, fitted, matched, mixed, sized, stylized, upsampled
 from impasto.losses import style_error
 from impasto.media import color
 from impasto.media import image as media
@@ -21,6 +21,10 @@ from impasto.stylizer import OnStep, Step
 from impasto.tiling import encode
 from impasto.tiling.raster import Raster
 from impasto.tiling.walk import Walk
+
+MEASURED = 1 << 22
+"""Pixels of a picture beyond which its errors are measured in tiles: that takes more memory than
+painting it did."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ def measure(job: Job, pixels: Tensor) -> tuple[float, float]:
     pixels: (1, 3, H, W), the size of the job's photo
     """
     image, seen_by = Raster(pixels), (job.runtime.place(job.encoder), job.runtime)
-    tiled = job.estimate.side is not None or pixels[0, 0].numel() > LARGE
+    tiled = job.estimate.side is not None or pixels[0, 0].numel() > MEASURED
     side = SIDE if tiled else max(pixels.shape[-2:])
     size = max(pixels.shape[-2:]) * job.recipe.style_scale
     error = areas = 0.0
