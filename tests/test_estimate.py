@@ -1,6 +1,7 @@
 """Estimates: they grow with the work, and settle the size within bounds."""
 
 import mmap
+import subprocess
 import sys
 import timeit
 from collections.abc import Callable
@@ -215,3 +216,26 @@ def test_what_is_on_a_gpu_is_not_in_the_process(
     free[0] = 2e9
     tiled = estimate.estimate(method, SPEED, size, 1.0)
     assert tiled.side is not None and tiled.peak_mb == SPEED.base_mb
+
+
+PAINTED = """
+import sys, torch
+from impasto.estimate import peak_mb
+from impasto.pipeline import paint, prepare
+from impasto.recipe import Recipe
+recipe = Recipe(photo="noise", styles=("starry-night",), method=sys.argv[1], size=2048)
+job = prepare(recipe, torch.rand(1, 3, 1536, 2048))
+paint(job)
+assert job.estimate.side is None
+print(job.estimate.peak_mb, peak_mb())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted differently")
+@pytest.mark.parametrize("method", ["johnson", "adain"])
+def test_the_estimate_is_what_the_system_counts(method: str) -> None:
+    """To a fifth, of a whole process that paints three megapixels."""
+    command = [sys.executable, "-c", PAINTED, method]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    expected, held = map(float, ran.stdout.split())
+    assert 0.8 * held <= expected <= 1.2 * held

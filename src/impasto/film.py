@@ -47,12 +47,14 @@ def paint_film(
     every: int = EVERY,
     span: Span | None = None,
     preview: bool = False,
+    room: float | None = None,
 ) -> Filmed:
     """Paint the film or animation that the Recipe names, and write it to ``target``.
 
     stable: 0 paints frame by frame, 1 keeps what is painted as long as it is seen
     every: 2 paints every second frame, where those between can be made of their neighbours
     span: the part that is painted; preview: write the first painted frame beside the target
+    room: bytes that painting a frame may take before it goes in tiles, see ``film_job.ROOM``
 
     What is finished outlives a kill: the same call goes on from there. Ctrl-C writes the film as
     far as it is. Raises what ``prepare`` and ``open_film`` raise, and BadOutput.
@@ -69,7 +71,8 @@ def paint_film(
     work = _work(recipe, film, (stable, every), span, target)
     folder = target.with_name(f".{target.name}.parts")
     known = begun(folder, work)
-    job = shared(prepared(recipe, as_tensor(first.pixels), film.deep, painted, known), painted)
+    photo = as_tensor(first.pixels)
+    job = shared(prepared(recipe, photo, film.deep, painted, known, room), painted)
     coding = coded(film, job, target)
     seconds = seconds_each(job, stable) * (painted or 1)
     _announce(job, film, span, coding, seconds, on_event)

@@ -23,8 +23,8 @@ LONG = 20e6
 """Pixels painted in a film from which a network in integers saves the second that it takes to be
 made ready (measured at 720p)."""
 
-ROOM = 0.5
-"""Share of the free memory that painting a frame may take: flow and H.264 take as much."""
+ROOM = 0.25
+"""Share of the free memory that painting a frame may take: flow and H.264 take twice as much."""
 
 BESIDE = 150.0, 290.0
 """Megabytes that all but the painting takes, and for each megapixel of a frame (measured, 0.2 to
@@ -37,6 +37,7 @@ def prepared(
     deep: bool = False,
     frames: int | None = None,
     known: Mapping[str, object] | None = None,
+    room: float | None = None,
 ) -> Job:
     """What paints the frames of a film, of which ``photo`` is the first.
 
@@ -46,6 +47,7 @@ def prepared(
     deep: the film has more than 8 bits; frames: how many are painted, None where nobody knows
     known: size and precision as the run that began the film has settled them; a machine that has
     become busier, or has less memory, would paint smaller frames
+    room: bytes that painting a frame may take, where that is not ``ROOM``
 
     Raises what ``prepare`` raises.
     """
@@ -53,7 +55,7 @@ def prepared(
         if known["precision"] == "int8" and not has_int8(recipe.device, recipe.engine):
             known = {**known, "precision": recipe.precision}
         recipe = recipe.model_copy(update=known)
-    job = prepare(recipe, photo, whole=ROOM * free())
+    job = prepare(recipe, photo, whole=ROOM * free() if room is None else room)
     return job if known is not None else hastened(job, deep, frames)
 
 

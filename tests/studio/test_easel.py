@@ -5,17 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
 
 from impasto.errors import BadInput, OutOfMemory
+from impasto.estimate import WHOLE
 from impasto.media import image as media
 from impasto.media.samples import sample_photo
 from impasto.recipe import Recipe
 from impasto.studio import easel
 from impasto.studio.report import SMALL, write_preview
 from impasto.studio.scales import read_scale, write_scale
+from impasto.studio.speeds import in_one_piece
 from impasto.stylizer import Step
 
 PHOTO, STYLE, MASK = (f"u{digit * 32}" for digit in "123")
@@ -212,9 +215,18 @@ def test_a_scale_is_written_exactly(tmp_path: Path) -> None:
     assert (step.done, step.total, step.scale_done, work) == (3, 9, True, 1.25)
 
 
+def test_little_memory_is_kept_to_in_tiles() -> None:
+    """A photo that fits so is not refused for what it would take in one piece."""
+    own = psutil.Process().memory_info().rss / 1e6
+    assert in_one_piece(1e6) == WHOLE
+    assert in_one_piece(own + 1000) == pytest.approx(0.8e9, rel=0.1)
+    assert in_one_piece(10) == 1
+
+
 def test_speeds(paint: Any) -> None:
     work = easel.serve()
-    table = work({"do": "speeds", "method": "gatys", "device": "cpu"}, lambda event: None)["table"]
+    task = {"do": "speeds", "method": "gatys", "device": "cpu", "memory_mb": 4000}
+    table = work(task, lambda event: None)["table"]
     assert set(table) == {"gatys/draft", "gatys/normal", "gatys/best"}
     for rows in table.values():
         seconds = [row[1] for row in rows]

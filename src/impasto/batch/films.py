@@ -76,7 +76,7 @@ def painted(task: Task, manner: Manner, settled: Recipe) -> Done:
     try:
         with _at_hand(task) as (source, target):
             recipe = manner.recipe.model_copy(update={"photo": str(source)})
-            done = paint_film(recipe, target, note, stable=manner.stable)
+            done = paint_film(recipe, target, note, stable=manner.stable, room=manner.room)
     except Exception as error:
         return Done(task.key, reason(error))
     told = settled.model_copy(update={"photo": task.source, "size": max(size)})

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from impasto.batch.tasks import Done, Manner, Task
 from impasto.errors import BadInput
 from impasto.estimate import free
 from impasto.film import STABLE
+from impasto.film_job import ROOM
 from impasto.fingerprint import fingerprint
 from impasto.recipe import Recipe
 from impasto.runtime import runtime
@@ -112,6 +113,7 @@ def _crew(order: Order, photos: int) -> Crew | RayCrew:
     threads = torch.get_num_threads()
     workers = order.workers or usual_workers(order.recipe, threads)
     workers = workers if order.watch else min(workers, photos)
+    manner = replace(manner, room=ROOM * free() / workers)
     return Crew(manner, workers, max(1, threads // workers))
 
 

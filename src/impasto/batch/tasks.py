@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from impasto.errors import ImpastoError
+from impasto.estimate import WHOLE
 from impasto.film import STABLE
 from impasto.recipe import Recipe
 
@@ -31,6 +32,8 @@ class Manner:
     """Of JPEG and WebP files, 1 to 100."""
     stable: float = STABLE
     """Of films, 0 to 1."""
+    room: float = WHOLE
+    """Bytes that painting a frame of a film may take, see ``film_job.ROOM``."""
 
 
 @dataclass(frozen=True)

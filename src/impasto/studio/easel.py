@@ -19,7 +19,7 @@ from impasto.studio.boxed import Message, Work
 from impasto.studio.orders import SAMPLE
 from impasto.studio.reel import film
 from impasto.studio.report import Report, Tell, at_most
-from impasto.studio.speeds import speeds
+from impasto.studio.speeds import in_one_piece, speeds
 from impasto.style import named
 
 RESULT = "result.png"
@@ -44,7 +44,8 @@ def picture(task: Message, tell: Tell) -> Message:
     folder, files = Path(task["folder"]), task["files"]
     recipe = Recipe.model_validate(task["recipe"]).model_copy(update={"device": task["device"]})
     photo = _photo(recipe.photo, files, task["size"])
-    job = prepare(recipe, photo.levels, given(recipe, files), photo.alpha)
+    whole = in_one_piece(task["memory_mb"])
+    job = prepare(recipe, photo.levels, given(recipe, files), photo.alpha, whole)
     _check_memory(job, task["memory_mb"])
     report = Report(job, folder, tell)
     report.prepared()

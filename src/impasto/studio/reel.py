@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.film import STABLE, paint_film
+from impasto.film_job import ROOM
 from impasto.media import image as media
 from impasto.recipe import Recipe
 from impasto.studio.boxed import Message
@@ -17,7 +18,7 @@ FILM = "result.mp4"
 def film(task: Message, tell: Tell) -> Message:
     """Paint a film: ``result.mp4`` with its sound in the folder of the task.
 
-    task: as for a picture, and stable
+    task: as for a picture, and stable; frames go in tiles that would take too much of memory_mb
 
     What was finished in that folder before is not painted again. Raises what ``paint_film`` raises.
     """
@@ -27,7 +28,8 @@ def film(task: Message, tell: Tell) -> Message:
         os.utime(path, (0, 0))  # a copy that was fetched again is the same film
     events = _Events(folder, tell)
     stable = STABLE if task["stable"] is None else task["stable"]
-    done = paint_film(recipe, folder / FILM, events, stable=stable, preview=True)
+    room = ROOM * 1e6 * task["memory_mb"]
+    done = paint_film(recipe, folder / FILM, events, stable=stable, preview=True, room=room)
     method = events.facts.get("method", wished.method)
     width, height = events.facts.get("size", (None, None))
     settled = wished.model_copy(update={"method": method})

@@ -164,7 +164,12 @@ class _Worker:
         time.sleep(WAIT)
         for method in methods.names():  # jobs come in between
             with _despite_trouble():
-                task = {"do": "speeds", "method": method, "device": self.workshop.device}
+                task = {
+                    "do": "speeds",
+                    "method": method,
+                    "device": self.workshop.device,
+                    "memory_mb": self.workshop.limits.memory_mb,
+                }
                 self.speeds = self.speeds | self.workshop.easel.call(task, MEASURE)["table"]
                 self.beat()
 
