@@ -32,8 +32,9 @@ class Manner:
     """Of JPEG and WebP files, 1 to 100."""
     stable: float = STABLE
     """Of films, 0 to 1."""
-    room: float = WHOLE
-    """Bytes that painting a frame of a film may take, see ``film_job.ROOM``."""
+    room: float = WHOLE / 2
+    """Bytes that painting a frame of a film may take, see ``film_job.ROOM``: little where many
+    processes share a machine that nobody has asked."""
 
 
 @dataclass(frozen=True)
