@@ -25,7 +25,7 @@ from impasto.overlap import ahead
 from impasto.recipe import Recipe
 
 STABLE = 0.35
-"""52 % of the warping error gone, at 6 % more style_error (docs/films.md)."""
+"""51 % of the warping error gone, at 5 % more style_error (docs/films.md)."""
 
 
 @dataclass(frozen=True)
