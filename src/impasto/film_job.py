@@ -41,8 +41,8 @@ def prepared(
 ) -> Job:
     """What paints the frames of a film, of which ``photo`` is the first.
 
-    In one piece as far as memory goes, where a photo of 5 megapixels is painted in tiles: those
-    take two to four times as long.
+    In one piece as far as memory goes, where a photo keeps to ``estimate.WHOLE``: tiles take two to
+    four times as long.
 
     deep: the film has more than 8 bits; frames: how many are painted, None where nobody knows
     known: size and precision as the run that began the film has settled them; a machine that has
