@@ -12,7 +12,7 @@ import psutil
 import pytest
 import torch
 
-from impasto import cores, estimate, methods
+from impasto import cores, estimate, methods, openvino
 from impasto.estimate import Pace, fitting, pace, peak_mb, reset_peak
 from impasto.job import ENLARGING, settled_cost
 from impasto.methods.gatys import Gatys
@@ -223,7 +223,8 @@ import sys, torch
 from impasto.estimate import peak_mb
 from impasto.pipeline import paint, prepare
 from impasto.recipe import Recipe
-recipe = Recipe(photo="noise", styles=("starry-night",), method=sys.argv[1], size=2048)
+recipe = Recipe(photo="noise", styles=("starry-night",), method=sys.argv[1], size=2048,
+                device="cpu", engine="openvino", precision="auto")
 job = prepare(recipe, torch.rand(1, 3, 1536, 2048))
 paint(job)
 assert job.estimate.side is None
@@ -232,6 +233,7 @@ print(job.estimate.peak_mb, peak_mb())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted differently")
+@pytest.mark.skipif(not openvino.there(), reason="the extra fast is not installed")
 @pytest.mark.parametrize("method", ["johnson", "adain"])
 def test_the_estimate_is_what_the_system_counts(method: str) -> None:
     """To a fifth, of a whole process that paints three megapixels."""

@@ -380,7 +380,7 @@ def threads() -> Iterator[None]:
 
 def test_frames_are_painted_side_by_side(threads: None) -> None:
     """Each on its share of the threads, as one alone is; afterwards all are there again."""
-    job = prepare(recipe(), as_tensor(picture(0)))
+    job = prepare(recipe(device="cpu"), as_tensor(picture(0)))
     both = shared(job)
     assert (beside(job), job.runtime.callers, both.runtime.callers) == (2, 1, 2)
     used = set()

@@ -1,13 +1,28 @@
 """The Job of a film: in one piece, side by side, in integers, and what it will cost."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from impasto import estimate
-from impasto.film_job import film_mb, hastened, prepared, seconds_each, shared
+from impasto.film_job import (
+    beside,
+    film_mb,
+    hastened,
+    prepared,
+    seconds_each,
+    settled,
+    shared,
+)
+from impasto.frame_painter import FramePainter
+from impasto.keyframes import Keyframe
+from impasto.media.video.frames import Frame
+from impasto.methods import johnson
 from impasto.pipeline import prepare
 from impasto.recipe import Recipe
 
@@ -16,7 +31,8 @@ PHOTO = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
 
 
 def recipe(**settings: object) -> Recipe:
-    return Recipe.model_validate({"styles": ("starry-night",), "method": "adain", **settings})
+    usual = {"styles": ("starry-night",), "method": "adain", "device": "cpu"}
+    return Recipe.model_validate({**usual, **settings})
 
 
 @pytest.fixture
@@ -65,9 +81,76 @@ def test_frames_are_painted_in_one_piece_as_far_as_memory_goes(
 def test_a_film_goes_on_as_it_was_begun(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there are no integers any more, as the Recipe says."""
     monkeypatch.setattr("impasto.film_job.has_int8", lambda device, engine: False)
-    job = prepared(recipe(), PHOTO, known={"size": 32, "precision": precision})
+    job = prepared(recipe(), PHOTO, known={"size": 32, "precision": precision, "tiles": False})
     assert max(job.canvas.shape) == 32
     assert job.recipe.precision == ("auto" if precision == "int8" else "bf16")
+
+
+@pytest.mark.parametrize("tiles", [True, False])
+def test_a_film_goes_on_in_tiles_or_without(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever memory is free by now."""
+    photo = torch.zeros(1, 3, 1500, 1500)
+    began = prepared(recipe(), photo, room=1.0 if tiles else 1e10)
+    known = settled(began)
+    assert known["tiles"] == tiles
+    assert settled(prepared(recipe(), photo, known=known, room=1e10 if tiles else 1.0)) == known
+
+
+def test_tiles_go_on_without_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch paints them, and the film would say something else of itself."""
+    monkeypatch.setattr("impasto.film_job.has_int8", lambda device, engine: True)
+    known = {"size": 64, "precision": "int8", "tiles": True}
+    assert prepared(recipe(method="johnson"), PHOTO, known=known).recipe.precision == "auto"
+
+
+@pytest.mark.parametrize(
+    ("count", "pixels", "callers"),
+    [(6, 1280 * 720, 3), (7, 1280 * 720, 3), (8, 1280 * 720, 4), (3, 1920 * 1080, 1), (2, 4e6, 1)],
+)
+def test_few_threads_are_left_idle(
+    count: int, pixels: float, callers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many frames at once as share the threads out well."""
+    job = prepare(recipe(), PHOTO)
+    side = int(pixels**0.5)
+    job = replace(job, canvas=torch.zeros(1, 1, 1, 1).expand(1, 3, side, side))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: count)
+    assert beside(job, 1e10) == callers
+
+
+def test_frames_at_once_share_the_memory(threads: None) -> None:
+    """That of painting, and what is enlarged afterwards."""
+    job = prepare(recipe(size=256), torch.zeros(1, 3, 256, 256))
+    held = 1e6 * job.estimate.held_mb
+    assert beside(job, 2.1 * held) == 2
+    assert beside(job, 1.9 * held) == 1
+    large = prepare(recipe(size=3000, stroke_size=1), torch.zeros(1, 3, 256, 256))
+    assert beside(large, 1e10) == 1
+    assert large.estimate.held_mb > 900
+
+
+def test_integers_that_were_asked_for_are_kept(threads: None) -> None:
+    job = prepare(recipe(method="johnson"), PHOTO)
+    job = replace(job, runtime=replace(job.runtime, engine="auto", int8=True))
+    assert shared(job, 1).runtime.engine == "auto"
+
+
+def test_a_network_is_loaded_once_for_all_threads(
+    threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+
+    def load(kind: str, name: str, described: Any) -> Any:
+        loaded.append(name)
+        time.sleep(0.05)
+        return real(kind, name, described)
+
+    real = johnson.load
+    job = shared(prepare(recipe(method="johnson"), PHOTO))
+    monkeypatch.setattr(johnson, "load", load)
+    frame = Frame(np.zeros((*SIZE, 3), np.uint8), 0, 1)
+    list(FramePainter(job).film([Keyframe(frame, None)] * 4))
+    assert loaded == ["starry-night"]
 
 
 def test_a_film_takes_more_memory_than_its_frames(threads: None) -> None:
@@ -83,7 +166,7 @@ def test_a_film_takes_more_memory_than_its_frames(threads: None) -> None:
 @pytest.fixture
 def integers_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that does integers, whatever this one does."""
-    monkeypatch.setattr("impasto.film_job.has_int8", lambda device, engine: device == "auto")
+    monkeypatch.setattr("impasto.film_job.has_int8", lambda device, engine: engine == "auto")
 
 
 @pytest.mark.usefixtures("integers_here")
@@ -105,7 +188,7 @@ def test_long_films_are_painted_in_integers() -> None:
         ({"precision": "bf16"}, False, 100_000),
         ({"strength": 0.5}, False, 100_000),
         ({"method": "adain"}, False, 100_000),
-        ({"device": "cpu"}, False, 100_000),  # not there, see above
+        ({"engine": "torch"}, False, 100_000),  # not there, see above
     ],
     ids=["short", "10 bits", "by hand", "strength", "statistics", "machine"],
 )

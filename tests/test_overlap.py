@@ -102,18 +102,28 @@ def test_side_by_side_raises_what_the_work_raised() -> None:
     assert not any(thread.name == "beside" for thread in threading.enumerate())
 
 
-def test_side_by_side_ends_when_closed() -> None:
-    """What is at work is finished, what waits is not begun."""
-    begun: list[int] = []
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timer")
+def test_side_by_side_ends_with_what_is_at_work() -> None:
+    """On Ctrl-C; what waits for a thread is not begun."""
+    begun, free = list[int](), threading.Event()
 
     def work(number: int) -> int:
         begun.append(number)
-        time.sleep(0.05 if number else 0)
+        free.wait(10)
         return number
 
-    with closing(side_by_side(work, itertools.count(), 2)) as items:
-        assert next(items) == 0
-    assert max(begun) <= 2
+    def interrupt(*_: object) -> None:
+        threading.Timer(0.1, free.set).start()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            list(side_by_side(work, itertools.count(), 2))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert sorted(begun) == [0, 1]
     assert not any(thread.name == "beside" for thread in threading.enumerate())
 
 

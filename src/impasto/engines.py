@@ -138,10 +138,11 @@ class Engine:
         failed = f"{backend.title} cannot run {self.name} ({reason})."
         if self.runtime.engine != "auto":
             raise BadInput(f"{failed} Use --engine auto, or another one.") from error
-        if self.backend is None:
-            return  # another thread has said so
-        self.able, self.backend = False, None
-        self._ready.clear()
+        with self._lock:
+            if self.backend is None:
+                return  # another thread has said so
+            self.able, self.backend = False, None
+            self._ready.clear()
         if self.runtime.device.type == "cuda":
             torch.cuda.empty_cache()
         warnings.warn(f"{failed} It goes on without, only slower.", Notice, stacklevel=4)

@@ -26,7 +26,7 @@ HALF = 0.7
 
 WHOLE = 1.6e9
 """Bytes from which on one picture is painted in tiles, however much memory there is: the process
-stays below two gigabytes, and the 12 megapixels of a telephone are painted in one piece."""
+stays below two gigabytes, and in bfloat16 a telephone's 12 megapixels go in one piece."""
 
 PASSES = 4
 """How many passes are timed; the fastest counts."""

@@ -9,7 +9,15 @@ from pathlib import Path
 from impasto.commands import OnEvent, undisturbed
 from impasto.errors import BadInput
 from impasto.estimate import peak_mb
-from impasto.film_job import blended, check_recipe, film_mb, prepared, seconds_each, shared
+from impasto.film_job import (
+    blended,
+    check_recipe,
+    film_mb,
+    prepared,
+    seconds_each,
+    settled,
+    shared,
+)
 from impasto.fingerprint import fingerprint
 from impasto.finishing import DEPTH, Writer
 from impasto.flow import Map, one_thread_each
@@ -54,7 +62,7 @@ def paint_film(
     stable: 0 paints frame by frame, 1 keeps what is painted as long as it is seen
     every: 2 paints every second frame, where those between can be made of their neighbours
     span: the part that is painted; preview: write the first painted frame beside the target
-    room: bytes that painting a frame may take before it goes in tiles, see ``film_job.ROOM``
+    room: bytes that painting may take, a share of what is free where None, see ``film_job``
 
     What is finished outlives a kill: the same call goes on from there. Ctrl-C writes the film as
     far as it is. Raises what ``prepare`` and ``open_film`` raise, and BadOutput.
@@ -72,11 +80,11 @@ def paint_film(
     folder = target.with_name(f".{target.name}.parts")
     known = begun(folder, work)
     photo = as_tensor(first.pixels)
-    job = shared(prepared(recipe, photo, film.deep, painted, known, room), painted)
+    job = shared(prepared(recipe, photo, film.deep, painted, known, room), painted, room)
     coding = coded(film, job, target)
     seconds = seconds_each(job, stable) * (painted or 1)
     _announce(job, film, span, coding, seconds, on_event)
-    parts = Parts(folder, work, {"size": job.recipe.size, "precision": job.recipe.precision})
+    parts = Parts(folder, work, settled(job))
     production = _Production(job, film, span, coding, parts, target, on_event)
     try:
         with one_thread_each() if job.runtime.device.type == "cpu" else nullcontext():

@@ -1,5 +1,6 @@
 """The Job of a film, made for thousands of frames as ``pipeline.prepare`` makes it for a photo."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -19,12 +20,15 @@ from impasto.runtime import Runtime, has_int8
 AT_ONCE = 1 << 22
 """Pixels of the frames that are painted side by side on processors, one for each thread."""
 
+BUSY = 0.8
+"""Share of the threads that have work where frames share them out, at least."""
+
 LONG = 20e6
 """Pixels painted in a film from which a network in integers saves the second that it takes to be
 made ready (measured at 720p)."""
 
 ROOM = 0.25
-"""Share of the free memory that painting a frame may take: flow and H.264 take twice as much."""
+"""Share of the free memory that painting may take: flow and H.264 take twice as much."""
 
 BESIDE = 150.0, 290.0
 """Megabytes that all but the painting takes, and for each megapixel of a frame (measured, 0.2 to
@@ -45,18 +49,27 @@ def prepared(
     four times as long.
 
     deep: the film has more than 8 bits; frames: how many are painted, None where nobody knows
-    known: size and precision as the run that began the film has settled them; a machine that has
-    become busier, or has less memory, would paint smaller frames
-    room: bytes that painting a frame may take, where that is not ``ROOM``
+    known: what the run that began the film has ``settled``; a machine that has become busier, or
+    has less memory, would paint other frames
+    room: bytes that painting may take, ``ROOM`` of what is free where None
 
     Raises what ``prepare`` raises.
     """
-    if known is not None:
-        if known["precision"] == "int8" and not has_int8(recipe.device, recipe.engine):
-            known = {**known, "precision": recipe.precision}
-        recipe = recipe.model_copy(update=known)
-    job = prepare(recipe, photo, whole=ROOM * free() if room is None else room)
-    return job if known is not None else hastened(job, deep, frames)
+    if known is None:
+        whole = ROOM * free() if room is None else room
+        return hastened(prepare(recipe, photo, whole=whole), deep, frames)
+    size, precision = known["size"], known["precision"]
+    if precision == "int8" and (known["tiles"] or not has_int8(recipe.device, recipe.engine)):
+        precision = recipe.precision
+    recipe = recipe.model_copy(update={"size": size, "precision": precision})
+    whole = 1.0 if known["tiles"] else math.inf  # as far as there is memory at all
+    return prepare(recipe, photo, whole=whole)
+
+
+def settled(job: Job) -> dict[str, object]:
+    """What a film that goes on has to keep of the job that began it."""
+    tiles = job.estimate.side is not None
+    return {"size": job.recipe.size, "precision": job.recipe.precision, "tiles": tiles}
 
 
 def film_mb(job: Job) -> float:
@@ -97,24 +110,25 @@ def hastened(job: Job, deep: bool = False, frames: int | None = None) -> Job:
     return _on(replace(job, recipe=recipe), replace(job.runtime, int8=True))
 
 
-def shared(job: Job, frames: int | None = None) -> Job:
+def shared(job: Job, frames: int | None = None, room: float | None = None) -> Job:
     """The job for as many threads as paint its frames at the same time.
 
     What runs its network is settled for the whole film, where one picture would wait and see:
     frames that come from several threads have no order.
 
-    frames: how many are painted, None where nobody knows
+    frames: how many are painted, None where nobody knows; room: as for ``prepared``
     """
-    count, machine = beside(job), job.runtime
+    count, machine = beside(job, room), job.runtime
     if count == 1:
         return job
-    height, width = job.canvas.shape[-2:]
-    if frames is not None and OpenVino.work(frames, height * width) < OpenVino.worth:
-        machine = replace(machine, engine="torch" if machine.engine == "auto" else machine.engine)
+    pixels = job.canvas[0, 0].numel()
+    short = frames is not None and OpenVino.work(frames, pixels) < OpenVino.worth
+    if short and machine.engine == "auto" and not machine.int8:
+        machine = replace(machine, engine="torch")
     return _on(job, replace(machine, callers=count))
 
 
-def beside(job: Job) -> int:
+def beside(job: Job, room: float | None = None) -> int:
     """How many frames are painted side by side: as many as there are threads, on processors.
 
     A frame takes longer then, but no thread waits for the others layer by layer. Large frames, what
@@ -123,7 +137,11 @@ def beside(job: Job) -> int:
     one = job.stylizer.can.steps or job.estimate.side is not None
     if one or job.runtime.device.type != "cpu" or job.runtime.engine == "compile":
         return 1
-    return max(1, min(torch.get_num_threads(), AT_ONCE // job.canvas[0, 0].numel()))
+    threads, room = torch.get_num_threads(), ROOM * free() if room is None else room
+    each = max(job.canvas[0, 0].numel(), job.photo[0, 0].numel())
+    most = min(threads, AT_ONCE // each, int(room // (1e6 * job.estimate.held_mb)))
+    counts = range(max(1, most), 0, -1)
+    return next(count for count in counts if count * (threads // count) >= BUSY * threads)
 
 
 def _on(job: Job, machine: Runtime) -> Job:

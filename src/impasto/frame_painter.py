@@ -25,7 +25,7 @@ from impasto.stylizer import Stylizer
 T = TypeVar("T")
 
 BATCH = 8
-"""Most frames that go through a network at once, on what is not a processor."""
+"""Most frames that go through a network at once, on CUDA."""
 
 
 def batched(items: Iterable[T], count: int) -> Iterator[list[T]]:
@@ -108,7 +108,7 @@ class FramePainter:
 def batch_size(job: Job) -> int:
     """How many frames go through at once: as far as the GPU's memory goes.
 
-    On processors one, see ``film_job.beside``. What works in steps starts for each anew.
+    Elsewhere one; on processors see ``film_job.beside``. What works in steps starts for each anew.
     """
     if job.stylizer.can.steps or job.runtime.device.type != "cuda":
         return 1

@@ -170,4 +170,5 @@ def settled_cost(
         return cost
     (seconds, mb), megapixels = ENLARGING, size**2 * aspect / 1e6
     peak = max(cost.peak_mb, speed.base_mb + mb * megapixels)
-    return replace(cost, seconds=cost.seconds + seconds * megapixels, peak_mb=peak)
+    held = max(cost.held_mb, mb * megapixels)
+    return replace(cost, seconds=cost.seconds + seconds * megapixels, peak_mb=peak, held_mb=held)

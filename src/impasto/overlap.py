@@ -118,9 +118,9 @@ def side_by_side(
         return done
 
     threads = [threading.Thread(target=run, name="beside", daemon=True) for _ in range(count)]
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         for item in items:
             place: queue.SimpleQueue[R | _End] = queue.SimpleQueue()
             waiting.append(place)
@@ -134,7 +134,8 @@ def side_by_side(
         for _ in threads:
             given.put(None)
         for thread in threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
 
 class Behind(Generic[T]):

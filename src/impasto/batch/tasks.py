@@ -33,8 +33,8 @@ class Manner:
     stable: float = STABLE
     """Of films, 0 to 1."""
     room: float = WHOLE / 2
-    """Bytes that painting a frame of a film may take, see ``film_job.ROOM``: little where many
-    processes share a machine that nobody has asked."""
+    """Bytes that painting a film may take, see ``film_job``: little where many processes share a
+    machine that nobody has asked."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ network knows no style but its own.
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import torch
 
@@ -47,6 +48,7 @@ class Johnson(Stylizer):
         super().__init__()
         self.styles, self.runtime = tuple(styles), runtime
         self.engines: dict[str, Engine] = {}
+        self.loading = Lock()
 
     @classmethod
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Johnson":
@@ -122,11 +124,12 @@ class Johnson(Stylizer):
         return {name: share for name, share in parts if share}
 
     def _engine(self, name: str) -> Engine:
-        if name not in self.engines:
-            network, _ = load(self.name, name, one_style)
-            placed = self.runtime.place(network)
-            self.engines[name] = Engine(placed, self.runtime, f"{self.name} {name}")
-        return self.engines[name]
+        with self.loading:  # several frames may come at once
+            if name not in self.engines:
+                network, _ = load(self.name, name, one_style)
+                placed = self.runtime.place(network)
+                self.engines[name] = Engine(placed, self.runtime, f"{self.name} {name}")
+            return self.engines[name]
 
     def _network(self, name: str) -> Transformer:
         network = self._engine(name).module
