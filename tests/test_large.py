@@ -24,7 +24,7 @@ STEP = 1 / 255
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand pixels are many."""
     monkeypatch.setattr(large, "LARGE", 1000)
-    monkeypatch.setattr("impasto.pipeline.LARGE", 1000)
+    monkeypatch.setattr("impasto.pipeline.MEASURED", 1000)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_large_picture_is_the_same_picture(
     settings = {"precision": "fp32", **settings}
     wanted = painted(photo_file, **settings)
     monkeypatch.setattr(large, "LARGE", 1000)
-    monkeypatch.setattr("impasto.pipeline.LARGE", 1000)
+    monkeypatch.setattr("impasto.pipeline.MEASURED", 1000)
     monkeypatch.setattr("impasto.estimate.WHOLE", 1e5)
     found = painted(photo_file, **settings)
     error = (found - wanted).abs()
