@@ -160,3 +160,12 @@ def s3(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         assert answer.status == 200
     yield f"s3://{name}/shoot 1"
     storage._bucket.cache_clear()
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Two, whatever this machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -272,14 +272,6 @@ def test_what_several_call_compiles_at_once(conversions: list[nn.Module]) -> Non
     """Which of them comes first is not known, so what paints may not depend on it."""
     Engine(Blur(), replace(FP32, callers=2), "blur")(noise(64, 64))
     assert len(conversions) == 1
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @needs_openvino

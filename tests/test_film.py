@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from subprocess import PIPE
@@ -369,16 +369,7 @@ def test_batches_paint_what_single_frames_do(at_once: int, monkeypatch: pytest.M
         assert painted == pytest.approx(painter([key.frame.pixels])[0], abs=0.02)
 
 
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """Two, whatever this machine has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-def test_frames_are_painted_side_by_side(threads: None) -> None:
+def test_frames_are_painted_side_by_side(two_threads: None) -> None:
     """Each on its share of the threads, as one alone is; afterwards all are there again."""
     job = prepare(recipe(device="cpu"), as_tensor(picture(0)))
     both = shared(job)

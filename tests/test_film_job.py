@@ -1,7 +1,6 @@
 """The Job of a film: in one piece, side by side, in integers, and what it will cost."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -35,16 +34,7 @@ def recipe(**settings: object) -> Recipe:
     return Recipe.model_validate({**usual, **settings})
 
 
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """Two, whatever this machine has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-def test_what_is_painted_one_by_one(threads: None) -> None:
+def test_what_is_painted_one_by_one(two_threads: None) -> None:
     """What goes on from the last painting, fills the threads as it is, or takes all memory."""
     job = prepare(recipe(method="gatys", iterations=1), PHOTO)
     assert shared(job) is job
@@ -58,7 +48,7 @@ def test_what_is_painted_one_by_one(threads: None) -> None:
 
 
 @pytest.mark.parametrize(("frames", "engine"), [(1, "torch"), (1_000_000, "auto"), (None, "auto")])
-def test_short_films_compile_nothing(frames: int | None, engine: str, threads: None) -> None:
+def test_short_films_compile_nothing(frames: int | None, engine: str, two_threads: None) -> None:
     job = prepare(recipe(engine="auto"), PHOTO)
     job = replace(job, runtime=replace(job.runtime, engine="auto"))
     assert shared(job, frames).runtime.engine == engine
@@ -118,7 +108,7 @@ def test_few_threads_are_left_idle(
     assert beside(job, 1e10) == callers
 
 
-def test_frames_at_once_share_the_memory(threads: None) -> None:
+def test_frames_at_once_share_the_memory(two_threads: None) -> None:
     """That of painting, and what is enlarged afterwards."""
     job = prepare(recipe(size=256), torch.zeros(1, 3, 256, 256))
     held = 1e6 * job.estimate.held_mb
@@ -129,14 +119,14 @@ def test_frames_at_once_share_the_memory(threads: None) -> None:
     assert large.estimate.held_mb > 900
 
 
-def test_integers_that_were_asked_for_are_kept(threads: None) -> None:
+def test_integers_that_were_asked_for_are_kept(two_threads: None) -> None:
     job = prepare(recipe(method="johnson"), PHOTO)
     job = replace(job, runtime=replace(job.runtime, engine="auto", int8=True))
     assert shared(job, 1).runtime.engine == "auto"
 
 
 def test_a_network_is_loaded_once_for_all_threads(
-    threads: None, monkeypatch: pytest.MonkeyPatch
+    two_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
 
@@ -153,7 +143,7 @@ def test_a_network_is_loaded_once_for_all_threads(
     assert loaded == ["starry-night"]
 
 
-def test_a_film_takes_more_memory_than_its_frames(threads: None) -> None:
+def test_a_film_takes_more_memory_than_its_frames(two_threads: None) -> None:
     """Once for each that is painted at the same time, and what flow and H.264 take."""
     job = prepare(recipe(size=64), PHOTO)
     held = job.estimate.held_mb

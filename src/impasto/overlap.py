@@ -110,13 +110,6 @@ def side_by_side(
             except BaseException as error:
                 place.put(_End(error))
 
-    def first() -> R:
-        done = waiting.popleft().get()
-        if isinstance(done, _End):
-            assert done.error is not None
-            raise done.error
-        return done
-
     threads = [threading.Thread(target=run, name="beside", daemon=True) for _ in range(count)]
     try:
         for thread in threads:
@@ -126,9 +119,9 @@ def side_by_side(
             waiting.append(place)
             given.put((item, place))
             if len(waiting) > count:
-                yield first()
+                yield _done(waiting.popleft())
         while waiting:
-            yield first()
+            yield _done(waiting.popleft())
     finally:
         unwanted.set()
         for _ in threads:
@@ -136,6 +129,15 @@ def side_by_side(
         for thread in threads:
             if thread.ident is not None:
                 thread.join()
+
+
+def _done(place: "queue.SimpleQueue[R | _End]") -> R:
+    """What was made of an item, as soon as it is there; raises what went wrong."""
+    done = place.get()
+    if isinstance(done, _End):
+        assert done.error is not None  # what is not begun is not asked for
+        raise done.error
+    return done
 
 
 class Behind(Generic[T]):
