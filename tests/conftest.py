@@ -3,6 +3,7 @@
 No test needs trained weights: the suite holds the code to its word, not the weights.
 """
 
+import signal
 import socket
 import subprocess
 import sys
@@ -31,6 +32,12 @@ TINY = Shape((4, 6, 8, 8, 8), (2, 2, 1, 1, 1))
 def _one_thread() -> None:
     """Networks this small gain nothing from a second one, and lose much where cores are busy."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> None:
+    """A suite started in the background of a shell ignores it, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

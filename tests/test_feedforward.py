@@ -16,7 +16,10 @@ CPU = Runtime(torch.device("cpu"), bf16=False)
 
 
 class Tint(nn.Module):
-    """Paints the picture in the light of its row, or as a negative; remembers what it saw."""
+    """Paints the picture in the light of its row, or as a negative; remembers what it saw.
+
+    Within [0, 1], as every network does.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +27,7 @@ class Tint(nn.Module):
 
     def forward(self, image: Tensor, rows: Tensor | None = None) -> Tensor:
         self.seen.append(image)
-        return 1 - image if rows is None else image * rows[:, :, None, None]
+        return 1 - image if rows is None else (image * rows[:, :, None, None]).clamp(0, 1)
 
 
 class Plain(nn.Module):

@@ -161,8 +161,8 @@ def test_interrupts_leave_nothing_locked() -> None:
     try:
         for turn in range(300):
             worker = Behind(lambda _: None, 2)
-            signal.setitimer(signal.ITIMER_REAL, 1e-4 + turn * 1e-6)
             with suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 1e-4 + turn * 1e-6)
                 for number in itertools.count():
                     worker.put(number)
             ending = threading.Thread(target=worker.close, daemon=True)
