@@ -10,7 +10,6 @@ import torch
 from impasto.errors import BadOutput, DamagedWeights
 from impasto.training import checkpoint
 
-CPU = torch.device("cpu")
 STATE = {
     "module": {"a": torch.arange(6.0).reshape(2, 3)},
     "average": {"a": torch.ones(2, 3)},
@@ -32,7 +31,7 @@ def same(a: object, b: object) -> bool:
 def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "new" / "checkpoint.pt"
     checkpoint.save(path, STATE)
-    assert same(checkpoint.load(path, CPU), STATE)
+    assert same(checkpoint.load(path), STATE)
     assert [p.name for p in path.parent.iterdir()] == ["checkpoint.pt"]
 
 
@@ -40,7 +39,7 @@ def test_the_newer_takes_the_place_of_the_older(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     checkpoint.save(path, STATE)
     checkpoint.save(path, STATE | {"step": 8})
-    assert checkpoint.load(path, CPU)["step"] == 8
+    assert checkpoint.load(path)["step"] == 8
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
@@ -69,7 +68,7 @@ def test_a_failure_keeps_the_old_one(
     with pytest.raises(BadOutput, match=r"checkpoint\.pt"):
         checkpoint.save(path, STATE | {"step": 8})
     monkeypatch.undo()
-    assert same(checkpoint.load(path, CPU), STATE)
+    assert same(checkpoint.load(path), STATE)
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
@@ -139,7 +138,7 @@ def test_no_code_is_run(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save({"step": Trap(tmp_path / "sprung")}, path)
     with pytest.raises(DamagedWeights):
-        checkpoint.load(path, CPU)
+        checkpoint.load(path)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -148,7 +147,7 @@ def test_garbage(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(content)
     with pytest.raises(DamagedWeights, match="Delete it to start anew"):
-        checkpoint.load(path, CPU)
+        checkpoint.load(path)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
@@ -158,7 +157,7 @@ def test_truncated(tmp_path: Path, share: float) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(DamagedWeights):
-        checkpoint.load(path, CPU)
+        checkpoint.load(path)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"conv.weight": torch.zeros(1)}, {"step": 7}])
@@ -167,4 +166,4 @@ def test_something_else_that_torch_has_saved(tmp_path: Path, content: object) ->
     path = tmp_path / "checkpoint.pt"
     torch.save(content, path)
     with pytest.raises(DamagedWeights):
-        checkpoint.load(path, CPU)
+        checkpoint.load(path)

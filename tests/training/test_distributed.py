@@ -121,7 +121,7 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batch(
     assert one.shape == both.shape == (8, 2)
     torch.testing.assert_close(both, one, rtol=1e-4, atol=1e-6)
     assert one[-1, 0] < 0.8 * one[0, 0]
-    state = checkpoint.load(tmp_path / "two" / "checkpoint.pt", machine.device)
+    state = checkpoint.load(tmp_path / "two" / "checkpoint.pt")
     for key, value in alone.state_dict().items():
         torch.testing.assert_close(state["average"][key], value, rtol=1e-3, atol=1e-5)
 
@@ -143,7 +143,7 @@ def test_one_process_that_has_to_stop_stops_all(
     """After the same step, with a checkpoint from which one process can go on as well."""
     run = tmp_path / "run"
     assert two(Stopped, paths, run, batch=2) == ["KeyboardInterrupt"] * 2
-    assert checkpoint.load(run / "checkpoint.pt", machine.device)["step"] == 3
+    assert checkpoint.load(run / "checkpoint.pt")["step"] == 3
     plan = recipe(batch=4)
     train(Fading(paths, plan, machine), plan.schedule, run, machine)
     train(Fading(paths, plan, machine), plan.schedule, tmp_path / "whole", machine)

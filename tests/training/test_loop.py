@@ -221,9 +221,7 @@ def test_a_resumed_run_is_the_unbroken_one(
     assert same(resumed.module, unbroken.module)
     assert torch.equal(resumed.drift, unbroken.drift)
     assert [row["step"] for row in rows(tmp_path / "b")] == list(range(1, 25))
-    states = [
-        checkpoint.load(tmp_path / run / "checkpoint.pt", machine.device) for run in ("a", "b")
-    ]
+    states = [checkpoint.load(tmp_path / run / "checkpoint.pt") for run in ("a", "b")]
     momenta = [s["optimiser"]["muon"]["state"][0]["momentum_buffer"] for s in states]
     assert torch.equal(*momenta)
 
@@ -254,7 +252,7 @@ def test_the_seed_decides(machine: Runtime, tmp_path: Path) -> None:
 def test_the_time_of_all_runs_is_counted(machine: Runtime, tmp_path: Path) -> None:
     train(Regression(machine), SCHEDULE, tmp_path, machine)
     path = tmp_path / "checkpoint.pt"
-    state = checkpoint.load(path, machine.device)
+    state = checkpoint.load(path)
     checkpoint.save(path, state | {"seconds": 1000.0})
     longer = SCHEDULE.model_copy(update={"steps": 25})
     seen: list[Progress] = []
@@ -326,7 +324,7 @@ def test_stopped_in_a_step_it_ends_that_and_saves(
     """Nothing is lost; the signals mean afterwards what they meant before."""
     with pytest.raises(KeyboardInterrupt):
         train(Stopped(machine, number), SCHEDULE, tmp_path / "b", machine)
-    assert checkpoint.load(tmp_path / "b" / "checkpoint.pt", machine.device)["step"] == 6
+    assert checkpoint.load(tmp_path / "b" / "checkpoint.pt")["step"] == 6
     assert signal.getsignal(number) is signal.default_int_handler
     resumed = train(Regression(machine), SCHEDULE, tmp_path / "b", machine)
     assert same(resumed, train(Regression(machine), SCHEDULE, tmp_path / "a", machine))
@@ -402,7 +400,7 @@ def test_it_stops_when_nothing_is_finite_any_more(machine: Runtime, tmp_path: Pa
     with pytest.raises(TrainingFailed, match=rf"{NAN_STEPS} steps in a row.*\(error\).*Lower"):
         train(task, SCHEDULE, tmp_path, machine)
     assert len(task.weights) == 5 + NAN_STEPS
-    state = checkpoint.load(tmp_path / "checkpoint.pt", machine.device)
+    state = checkpoint.load(tmp_path / "checkpoint.pt")
     assert all(p.isfinite().all() for p in state["module"].values())
 
 

@@ -31,13 +31,13 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
         raise BadOutput(f"Cannot write the checkpoint {str(path)!r}: {error}.") from error
 
 
-def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """What ``save`` wrote, tensors on ``device``.
+def load(path: Path) -> dict[str, Any]:
+    """What ``save`` wrote, tensors on the processor: who takes them knows where they belong.
 
     Raises DamagedWeights when the file is no checkpoint.
     """
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(state, dict) or not state.keys() >= KEYS:

@@ -123,7 +123,7 @@ class EncoderTask:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Put back what ``state_dict`` gave."""
         fired = self.census.fired
-        fired.update({layer: state[layer] for layer in fired})
+        fired.update({layer: state[layer].to(fired[layer].device) for layer in fired})
         self.visits.load_state_dict({k: v for k, v in state.items() if k not in fired})
 
 

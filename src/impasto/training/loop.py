@@ -182,7 +182,7 @@ class _Run(Generic[Module]):
 
     def resume(self) -> None:
         if self.path.exists():
-            self._load(checkpoint.load(self.path, self.runtime.device))
+            self._load(checkpoint.load(self.path))
         if len(set(distributed.everyones(self.step, self.runtime.device))) > 1:
             raise BadInput("The processes see different folders: --run must be one for all.")
 
