@@ -130,7 +130,7 @@ def test_motion_is_found_both_ways() -> None:
     looks = [flow.grey(frame) for frame in frames]
     both = flow.motions(looks[1], looks[0])
     assert both is not None
-    back, forth = (np.median(found.flow[8:-8, 8:-8], (0, 1)) for found in both)
+    back, forth = (np.median(found[8:-8, 8:-8], (0, 1)) for found in (both[0].flow, both[1]))
     assert back == pytest.approx(flows[0][48, 64], abs=0.15)
     assert forth == pytest.approx(-flows[0][48, 64], abs=0.15)
     assert flow.motions(looks[0], flow.grey(photo("coffee")[:96, :128])) is None

@@ -108,10 +108,14 @@ def test_what_would_be_in_shreds_is_painted(monkeypatch: pytest.MonkeyPatch) -> 
     frames = film(pictures)
     assert painted(list(keyframes(frames, 0.3))) == [0, 2]
 
-    def doubted(*looks: Any) -> Any:
-        both = motions(*looks)
-        assert both is not None
-        return tuple(Motion(found.flow, np.zeros_like(found.trust)) for found in both)
+    def doubted(moved: Map, *_: Any) -> Motion:
+        return Motion(moved, np.zeros(moved.shape[:2], np.float32))
 
-    monkeypatch.setattr("impasto.keyframes.motions", doubted)
+    def both(*looks: Any) -> Any:
+        found = motions(*looks)
+        assert found is not None
+        return doubted(found[0].flow), found[1]
+
+    monkeypatch.setattr("impasto.keyframes.motions", both)
+    monkeypatch.setattr("impasto.keyframes.trusted", doubted)
     assert painted(list(keyframes(frames, 0.3))) == [0, 1, 2]

@@ -67,18 +67,24 @@ def grey(frame: NDArray[Any], long_side: int = FLOW_SIDE) -> Grey:
     return levels
 
 
-def motions(new: Grey, old: Grey) -> tuple[Motion, Motion] | None:
-    """How ``new`` came out of ``old``, and where ``old`` went in ``new``; None after a cut.
+def motions(new: Grey, old: Grey) -> tuple[Motion, Map] | None:
+    """How ``new`` came out of ``old``, and the flow the other way; None after a cut.
 
     new, old: see ``grey``
     """
     if new.shape != old.shape or min(new.shape) < SMALLEST or likeness(new, old) < CUT:
         return None
     back, forth = flow(new, old), flow(old, new)
-    came = Motion(back, consistent(back, forth) * alike(new, old, back))
-    if float(came.trust.mean()) < EXPLAINED:
-        return None
-    return came, Motion(forth, consistent(forth, back) * alike(old, new, forth))
+    came = trusted(back, forth, new, old)
+    return None if float(came.trust.mean()) < EXPLAINED else (came, forth)
+
+
+def trusted(moved: Map, other: Map, new: Grey, old: Grey) -> Motion:
+    """A flow from ``old`` to ``new`` as far as it holds.
+
+    other: the flow from ``new`` to ``old``
+    """
+    return Motion(moved, consistent(moved, other) * alike(new, old, moved))
 
 
 def composed(later: Motion, earlier: Motion) -> Motion:

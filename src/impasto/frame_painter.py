@@ -16,7 +16,7 @@ from impasto.flow import Map, Motion, at_size, warp
 from impasto.job import Job
 from impasto.keyframes import Keyframe
 from impasto.media import image as media
-from impasto.media.video.frames import Film, Frame, Pixels
+from impasto.media.video.frames import Film, Frame, Pixels, required
 from impasto.media.video.parts import CODECS, Coding
 from impasto.overlap import side_by_side
 from impasto.pipeline import full_size, recolored, regions, run
@@ -168,9 +168,11 @@ def integers(painted: Map, frame: Frame, coding: Coding) -> Pixels:
             pixels = np.concatenate([pixels, alpha], 2)
         else:
             pixels = pixels * alpha + (1 - alpha)  # on white: a film has no transparency
-    white = np.float32(65535 if coding.deep else 255)
-    levels: Map = np.rint(pixels * white).clip(0, white)
-    return levels.astype(np.uint16) if coding.deep else levels.astype(np.uint8)
+    if coding.deep:
+        levels: Map = np.rint(pixels * np.float32(65535)).clip(0, 65535)
+        return levels.astype(np.uint16)
+    rounded = required("cv2").convertScaleAbs(pixels, alpha=255)  # and clipped
+    return np.asarray(rounded, np.uint8)
 
 
 def _alpha(frame: Frame, like: Map) -> Map:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impasto.flow import Grey, Map, Motion, as_map, composed, faded, grey, motions, warp
+from impasto.flow import Grey, Map, Motion, as_map, composed, faded, grey, motions, trusted, warp
 from impasto.media.video.frames import Frame
 
 EVERY = 2
@@ -58,12 +58,12 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A frame, how it came out of the last one, and where that one is in it; None at a cut."""
+    """A frame, how it came out of the last one, and the flow the other way; None at a cut."""
 
     frame: Frame
     look: Grey
     last: Grey | None
-    motions: tuple[Motion, Motion] | None
+    motions: tuple[Motion, Map] | None
 
     def painted(self) -> Keyframe:
         return Keyframe(self.frame, None if self.motions is None else self.motions[0])
@@ -108,7 +108,8 @@ def _joined(between: _Seen, seen: _Seen) -> Keyframe | None:
     """The later of two frames with the earlier between; None where that has to be painted."""
     if between.last is None or between.motions is None or seen.motions is None:
         return None
-    back, (later, forth) = between.motions[0], seen.motions
+    back, (later, forward) = between.motions[0], seen.motions
+    forth = trusted(forward, later.flow, between.look, seen.look)
     old, new = warp(light(between.last), back.flow), warp(light(seen.look), forth.flow)
     gap = np.abs(faded(old, new, back, forth) - light(between.look))
     lost = np.maximum(back.trust, forth.trust) < TRUSTED

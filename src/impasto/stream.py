@@ -35,8 +35,7 @@ def paint_stream(
     Frames are handed on at once, one by one. Raises BadInput where there is not one whole frame.
     """
     check_recipe(recipe, stable)
-    if stable > 0:
-        required("cv2")
+    required("cv2")
     frames = raw_frames(source, size, on_notice)
     first = next(frames, None)
     if first is None:
