@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from impasto.errors import BadOutput
-from impasto.files import replacing
+from impasto.files import is_file, replacing
 
 
 def test_it_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -39,3 +39,9 @@ def test_a_long_name_is_no_obstacle(tmp_path: Path) -> None:
     with replacing(path) as file:
         file.write(b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_whether_there_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert is_file(str(tmp_path / "a"))
+    assert not any(map(is_file, (str(tmp_path), str(tmp_path / "b"), "x" * 300)))

@@ -15,7 +15,18 @@ from impasto.errors import BadInput, BadPicture, DamagedWeights, MissingWeights,
 from impasto.media import image as media
 from impasto.moments import Moments, TapMoments, about_mean, moments
 from impasto.networks.encoders import SHAPES, TAPS, Encoder
-from impasto.style import SUFFIX, Style, about, check_encoder, gallery, make, named, pack, unpack
+from impasto.style import (
+    SUFFIX,
+    Style,
+    about,
+    check_encoder,
+    gallery,
+    make,
+    named,
+    open_style,
+    pack,
+    unpack,
+)
 
 
 def flat(value: float, channels: int = 2) -> TapMoments:
@@ -315,6 +326,18 @@ def test_unknown_style() -> None:
         UnknownName, match=r"style 'stary-night'\. Did you mean 'starry-night'\?.*my-own"
     ):
         named("stary-night")
+
+
+def test_a_picture_where_a_style_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes a style of it is said; a gallery name stays one, whatever lies in the folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.png", "udnie"):
+        (tmp_path / name).touch()
+    with pytest.raises(BadInput, match=r"styles make mine\.png -o mine\.style\.safetensors"):
+        open_style("mine.png")
+    assert open_style("udnie").name == "udnie"
+    with pytest.raises(UnknownName):
+        open_style("x" * 300)
 
 
 def test_make_averages_pictures(home: Path, painting: Tensor, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and whether there is one."""
 
 import os
 import secrets
@@ -37,3 +37,11 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise BadOutput(f"Cannot write {str(path)!r}: {error.strerror or error}.") from error
+
+
+def is_file(source: str) -> bool:
+    """Whether there is a file of that name; a name too long for one is none."""
+    try:
+        return Path(source).is_file()
+    except OSError:
+        return False

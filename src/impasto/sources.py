@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from impasto.errors import BadInput
+from impasto.files import is_file
 from impasto.media import color
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder
@@ -69,11 +70,3 @@ def read_style(source: str) -> Source:
     if not is_style(source) and (Path(source).suffix.lower() in media.SUFFIXES or is_file(source)):
         return media.read(source)
     return open_style(source)
-
-
-def is_file(source: str) -> bool:
-    """Whether there is a file of that name; a name too long for one is none."""
-    try:
-        return Path(source).is_file()
-    except OSError:
-        return False

@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto import weights
 from impasto.codes import near_sizes
 from impasto.errors import BadInput, BadPicture, DamagedWeights, unknown
+from impasto.files import is_file
 from impasto.media import image as media
 from impasto.moments import Moments, TapMoments, about_mean, average, moments
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
@@ -237,9 +238,12 @@ def is_style(source: str) -> bool:
 def open_style(source: str) -> Style:
     """A style by gallery name or from its file.
 
-    Raises UnknownName, BadPicture (no such file), DamagedWeights.
+    Raises UnknownName, BadPicture (no such file), BadInput (a picture), DamagedWeights.
     """
     if not source.endswith(SUFFIX):
+        if source not in gallery() and is_file(source):
+            made = f"impasto styles make {source} -o {Path(source).stem}{SUFFIX}"
+            raise BadInput(f"{source!r} is no style file; if it is a picture, {made} makes one.")
         return named(source)
     if not Path(source).is_file():
         raise BadPicture(f"There is no style file {source!r}.")
