@@ -11,7 +11,8 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-FILES = ("test_gpu.py", "test_engines.py")
+FILES = ("emulated/test_emulation.py", "test_gpu.py", "test_engines.py", "training/test_distill.py")
+"""Where tests are marked ``gpu``."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,11 +42,14 @@ def test_what_is_marked_gpu_passes(device: Path) -> None:
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "emulated_gpu", "-m", "gpu"]
     run = subprocess.run(
-        [*command, "-n", "0", *(str(HERE / name) for name in FILES)],
+        [*command, "-n", "0", "-rA", *(str(HERE / name) for name in FILES)],
         env=environment,
         cwd=HERE.parent,
         capture_output=True,
         text=True,
+        timeout=900,
     )
-    assert run.returncode == 0, run.stdout[-5000:]
-    assert re.search(r"\d\d passed", run.stdout) and "skipped" not in run.stdout
+    said = run.stdout + run.stderr
+    assert run.returncode == 0, said[-5000:]
+    passed = re.findall(r"^PASSED tests/(\S+)::", run.stdout, re.MULTILINE)
+    assert {*passed} == {*FILES} and "skipped" not in run.stdout

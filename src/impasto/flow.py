@@ -68,7 +68,7 @@ def grey(frame: NDArray[Any], long_side: int = FLOW_SIDE) -> Grey:
 
 
 def motions(new: Grey, old: Grey) -> tuple[Motion, Map] | None:
-    """How ``new`` came out of ``old``, and the flow the other way; None after a cut.
+    """How ``new`` came out of ``old``, and where ``old`` is in ``new``; None after a cut.
 
     new, old: see ``grey``
     """
@@ -79,12 +79,12 @@ def motions(new: Grey, old: Grey) -> tuple[Motion, Map] | None:
     return None if float(came.trust.mean()) < EXPLAINED else (came, forth)
 
 
-def trusted(moved: Map, other: Map, new: Grey, old: Grey) -> Motion:
-    """A flow from ``old`` to ``new`` as far as it holds.
+def trusted(moved: Map, other: Map, here: Grey, there: Grey) -> Motion:
+    """Where each pixel of ``here`` is in ``there``, trusted as far as that holds.
 
-    other: the flow from ``new`` to ``old``
+    other: the flow the other way
     """
-    return Motion(moved, consistent(moved, other) * alike(new, old, moved))
+    return Motion(moved, consistent(moved, other) * alike(here, there, moved))
 
 
 def composed(later: Motion, earlier: Motion) -> Motion:

@@ -171,7 +171,7 @@ def integers(painted: Map, frame: Frame, coding: Coding) -> Pixels:
     if coding.deep:
         levels: Map = np.rint(pixels * np.float32(65535)).clip(0, 65535)
         return levels.astype(np.uint16)
-    rounded = required("cv2").convertScaleAbs(pixels, alpha=255)  # and clipped
+    rounded = required("cv2").convertScaleAbs(np.maximum(pixels, 0), alpha=255)  # at most 255
     return np.asarray(rounded, np.uint8)
 
 

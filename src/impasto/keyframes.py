@@ -58,7 +58,7 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A frame, how it came out of the last one, and the flow the other way; None at a cut."""
+    """A frame, how it came out of the last one, and where that is in it; None at a cut."""
 
     frame: Frame
     look: Grey

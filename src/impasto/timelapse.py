@@ -59,7 +59,8 @@ def with_steps(recipe: Recipe) -> Recipe:
 
     Raises BadInput for a method that paints at once, or where films cannot be written.
     """
-    required("av")
+    for package in ("av", "cv2"):
+        required(package)
     able = [name for name in methods.names() if methods.get(name).can.steps]
     if recipe.method == AUTO:
         return recipe.model_copy(update={"method": able[0]})

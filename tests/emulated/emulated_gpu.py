@@ -2,7 +2,8 @@
 
 A plugin for pytest (``-p emulated_gpu``), for a run that has nothing else to do. It refuses what a
 GPU refuses: tensors of the processor among those of the GPU, and a look at their numbers from numpy
-or a pointer. Of speed, memory and rounding it knows nothing.
+or a pointer. Of speed, memory and rounding it knows nothing. Only the main thread can bring tensors
+there; others may compute with them.
 """
 
 from __future__ import annotations
@@ -28,15 +29,16 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
 aten = torch.ops.aten
 
-MIXED = {
-    aten._to_copy.default,
-    aten.copy_.default,
+COPIES = {aten._to_copy.default, aten.copy_.default}
+"""What takes tensors of both."""
+
+INDEXED = {
     aten.index.Tensor,
     aten.index_put.default,
     aten.index_put_.default,
     aten._index_put_impl_.default,
 }
-"""What takes tensors of both: copies, and indices from the processor."""
+"""What takes indices from the processor too, for a tensor of the GPU."""
 
 
 class OnGpu(Tensor):
@@ -103,11 +105,9 @@ def recorded(graph: Graph, **_: object) -> Iterator[None]:
 
 def launched(func: Any, args: Any, kwargs: Any) -> Any:
     """An operation on the device that its tensors, or its ``device``, name."""
-    given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-    strays = [x for x in given if not isinstance(x, OnGpu) and x.ndim > 0]
-    there = any(isinstance(x, OnGpu) for x in given)
-    if there and strays and func not in MIXED:
-        raise RuntimeError(f"{func}: {tuple(strays[0].shape)} is on cpu, others are on cuda")
+    there = any(isinstance(x, OnGpu) for x in tree_leaves((args, kwargs)))
+    if there and func not in COPIES:
+        refused(func, args, kwargs)
     device = kwargs.get("device")
     onto = there if device is None else torch.device(device).type == "cuda"
     if func is aten.copy_.default:
@@ -124,8 +124,23 @@ def launched(func: Any, args: Any, kwargs: Any) -> Any:
     return return_and_correct_aliasing(func, args, kwargs, result) if there else result
 
 
+def refused(func: Any, args: Any, kwargs: Any) -> None:
+    """Raise RuntimeError for a tensor of the processor among those of the GPU, but for a number."""
+    if func in INDEXED:
+        indices = tree_leaves(args[1])
+        if not isinstance(args[0], OnGpu) and any(isinstance(x, OnGpu) for x in indices):
+            raise RuntimeError(f"{func}: a tensor on cpu, indices on cuda")
+        args = (args[0], *args[2:])
+    given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+    strays = [x for x in given if not isinstance(x, OnGpu)]
+    several = func in (aten.cat.default, aten.stack.default)
+    for stray in strays if len(strays) < len(given) else ():
+        if stray.ndim or several:
+            raise RuntimeError(f"{func}: {tuple(stray.shape)} is on cpu, others are on cuda")
+
+
 class Emulation(TorchDispatchMode):
-    """What makes tensors on the GPU out of nothing, or of those on the processor."""
+    """What makes tensors on the GPU out of nothing, or of those on the processor; in one thread."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return launched(func, args, kwargs or {})

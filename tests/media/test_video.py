@@ -208,6 +208,15 @@ def test_ten_bits_stay_ten_bits(tmp_path: Path) -> None:
     assert np.abs(old[0].pixels.astype(int) - new[0].pixels).mean() < 4 * 257
 
 
+def test_ten_bits_there_and_back() -> None:
+    """Without a codec between: less than a fifth of a level of 255 is lost."""
+    down, across = np.mgrid[:96, :128] * 300
+    pixels = (np.stack([across, down, 0 * down + 9000], 2) + 9000).astype(np.uint16)
+    frame = from_rgb(pixels, Colours(), "yuv420p10le")
+    back = to_rgb(frame, Colours(), deep=True)
+    assert np.abs(back.astype(int) - pixels).mean() < 0.2 * 257
+
+
 @pytest.mark.parametrize("matrix", [1, 5, 6])
 @pytest.mark.parametrize("levels", [1, 2])
 def test_colours_come_back(tmp_path: Path, matrix: int, levels: int) -> None:

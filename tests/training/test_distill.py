@@ -15,6 +15,7 @@ from impasto.errors import BadInput, MissingWeights
 from impasto.losses import style_error
 from impasto.moments import gram
 from impasto.networks.encoders import TAPS, Encoder, Shape
+from impasto.training import checkpoint
 from impasto.training import teachers as module
 from impasto.training.distill import (
     HINTS,
@@ -27,6 +28,7 @@ from impasto.training.distill import (
     relative_error,
 )
 from impasto.training.encoder import EncoderRecipe
+from impasto.training.optimiser import Optimiser
 from impasto.training.teachers import Teachers
 
 CPU = torch.device("cpu")
@@ -143,6 +145,41 @@ def test_only_the_chosen_move_on(visits: Visits, encoder: Encoder) -> None:
     moved = (visits.image != before).flatten(1).any(1)
     assert moved.sum() == 1
     assert torch.equal(visits.age - age, 2.0 * moved)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_what_goes_on_is_where_it_was(encoder: Encoder, tmp_path: Path) -> None:
+    """A checkpoint is read onto the processor: each of its tensors finds its place, and learns."""
+    network = encoder.to(torch.device("cuda", 0)).requires_grad_(True)
+    begun = places(visited(network, tmp_path / "a", None))
+    assert places(visited(network, tmp_path / "b", tmp_path / "a")) == begun
+    assert {kind for _, kind in begun} == {"cpu", "cuda"}
+
+
+def visited(network: Encoder, path: Path, begun: Path | None) -> object:
+    """The state after a step on the GPU, from a checkpoint where there is one."""
+    device = torch.device("cuda", 0)
+    optimiser = Optimiser(network.parameters(), 0.0)
+    visits = Visits(VisitSettings(pool=4, steps=1), 16, device)
+    if begun is not None:
+        state = checkpoint.load(begun)
+        optimiser.load_state_dict(state["optimiser"])
+        visits.load_state_dict(state["task"])
+    image = visits.advance(network, pictures(0).to(device), pictures(1).to(device))
+    torch.stack([f.square().mean() for f in network(image, TAPS).values()]).sum().backward()
+    optimiser.step(1e-3)
+    state = {"optimiser": optimiser.state_dict(), "task": visits.state_dict()}
+    checkpoint.save(path, dict.fromkeys(checkpoint.KEYS, 0) | state)
+    return state
+
+
+def places(state: object, name: str = "") -> list[tuple[str, str]]:
+    """Where each tensor of a state lies."""
+    if isinstance(state, Tensor):
+        return [(name, state.device.type)]
+    inner = state.items() if isinstance(state, dict) else ()
+    return [place for key, value in inner for place in places(value, f"{name}/{key}")]
 
 
 def test_visits_paint(visits: Visits, encoder: Encoder) -> None:

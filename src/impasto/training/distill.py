@@ -177,8 +177,8 @@ class Visits:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Put back what ``state_dict`` gave."""
-        for name, value in state.items():
-            setattr(self, name, value.to(getattr(self, name).device))
+        for name, mine in self.state_dict().items():
+            setattr(self, name, state[name].to(mine.device))
 
     def advance(self, encoder: Encoder, fresh: Tensor, styles: Tensor) -> Tensor:
         """Some steps further with as many paintings as ``fresh`` has pictures.

@@ -124,7 +124,7 @@ class EncoderTask:
         """Put back what ``state_dict`` gave."""
         fired = self.census.fired
         fired.update({layer: state[layer].to(fired[layer].device) for layer in fired})
-        self.visits.load_state_dict({k: v for k, v in state.items() if k not in fired})
+        self.visits.load_state_dict(state)
 
 
 def trained(job: Job) -> Trained:
