@@ -221,6 +221,22 @@ def test_lines_of_others_and_torn_ones(tmp_path: Path) -> None:
         assert manifest.rows.keys() == {"a.png", "b.png"}
 
 
+def test_nothing_is_left_of_a_batch_that_could_not_begin(tmp_path: Path) -> None:
+    """But a folder that was there stays, and what others have written into it."""
+    with Manifest(tmp_path / "new"):
+        pass
+    (tmp_path / "old").mkdir()
+    with Manifest(tmp_path / "old"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert not [*(tmp_path / "old").iterdir()]
+    with Manifest(tmp_path / "new", (1, 2)) as first, Manifest(tmp_path / "new", (2, 2)):
+        stage(first, "k")
+        first.add(row("a.png"))
+    assert (tmp_path / "new" / "a.png").is_file()
+    assert [path.name for path in (tmp_path / "new").glob("*.jsonl")] == [first.path.name]
+
+
 def test_two_cannot_do_the_same(tmp_path: Path) -> None:
     with Manifest(tmp_path), pytest.raises(BadOutput, match="Another process"):
         Manifest(tmp_path)

@@ -273,6 +273,44 @@ def test_train_explains_a_bad_recipe(tmp_path: Path) -> None:
     assert own.exit_code == 2 and "has its own" in own.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("stylize", "cat.jpg", "-s", "udnie"),
+        ("stylize", "sky.png", "-s", "cat.jpg"),
+        ("stylize", "sky.png", "-s", "udnie", "--mask", "cat.jpg=the-scream"),
+        ("mix", "cat.jpg", "-s", "udnie", "--size", 16),
+        ("styles", "swatch", "cat.jpg"),
+    ],
+)
+def test_what_is_read_is_not_overwritten(
+    command: tuple[object, ...], photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photo_file.parent)
+    Path("sky.png").symlink_to(photo_file)
+    before = photo_file.read_bytes()
+    for target in ("cat.jpg", "sky.png"):
+        result = run(*command, "-o", target)
+        assert result.exit_code == 4 and "is read. Name another." in result.stderr
+    assert photo_file.read_bytes() == before
+
+
+def test_a_folder_as_a_style(photo_file: Path) -> None:
+    result = run("stylize", photo_file, "-s", photo_file.parent, "-o", photo_file.parent / "x.png")
+    assert result.exit_code == 2 and "is a folder, not a style" in result.stderr
+
+
+def test_a_picture_beyond_all_memory(photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever that is noticed, it is one line and an exit code of its own."""
+
+    def grab(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 TB")
+
+    monkeypatch.setattr("impasto.commands.prepare", grab)
+    result = run("stylize", photo_file, "-s", "udnie", "-o", photo_file.parent / "x.png")
+    assert result.exit_code == 7 and "use a smaller --size" in result.stderr
+
+
 @pytest.mark.parametrize("command", ["video", "stream", "batch"])
 def test_help_tells_how_steady_films_are(command: str) -> None:
     assert f"[{STABLE:g}]" in run(command, "--help").output.replace("\n", " ")

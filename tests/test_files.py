@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from impasto.errors import BadOutput
-from impasto.files import is_file, replacing
+from impasto.files import is_file, is_folder, replacing
 
 
 def test_it_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -45,3 +45,9 @@ def test_whether_there_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     assert is_file(str(tmp_path / "a"))
     assert not any(map(is_file, (str(tmp_path), str(tmp_path / "b"), "x" * 300)))
+
+
+def test_whether_there_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert is_folder(str(tmp_path))
+    assert not any(map(is_folder, (str(tmp_path / "a"), str(tmp_path / "b"), "x" * 300)))

@@ -321,6 +321,12 @@ def test_named_styles() -> None:
 
 
 @pytest.mark.usefixtures("two_styles")
+def test_a_weight_that_is_none() -> None:
+    with pytest.raises(BadInput, match=r"'abc' is no weight of a style: write my-own:0\.7"):
+        named("my-own:abc")
+
+
+@pytest.mark.usefixtures("two_styles")
 def test_unknown_style() -> None:
     with pytest.raises(
         UnknownName, match=r"style 'stary-night'\. Did you mean 'starry-night'\?.*my-own"

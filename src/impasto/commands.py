@@ -57,7 +57,7 @@ def swatch(name: str, target: Path, size: int, seed: int, encoder: str, method: 
     """
     if method not in TEXTURES:
         raise unknown("method of textures", method, TEXTURES)
-    media.check_target(target)
+    media.check_target(target, read=[name])
     style = open_style(name)
     check_encoder([style], encoder)
     machine = runtime()
@@ -143,7 +143,7 @@ def stylize_file(
 def _prepared(recipe: Recipe, photo: media.Picture, target: Path) -> Job:
     """The job, when its picture can be written: that is asked before and after it has a size."""
     if str(target) != STDIO:
-        media.check_target(target)
+        media.check_target(target, read=recipe.sources())
     with spent("loading"):
         job = prepare(recipe, photo.levels, alpha=photo.alpha)
     if str(target) != STDIO:

@@ -45,3 +45,11 @@ def is_file(source: str) -> bool:
         return Path(source).is_file()
     except OSError:
         return False
+
+
+def is_folder(source: str) -> bool:
+    """Whether there is a folder of that name."""
+    try:
+        return Path(source).is_dir()
+    except OSError:
+        return False

@@ -105,7 +105,7 @@ def mix_file(
     _check_recipe(recipe)
     plan = cells(len(recipe.styles), grid)
     if str(target) != STDIO:
-        media.check_target(target)
+        media.check_target(target, read=recipe.sources())
     photo = media.read(sys.stdin.buffer if recipe.photo == STDIO else recipe.photo)
     job = prepare(_full_strength(recipe), photo.pixels)
     sheet = Sheet(len(plan) // grid, grid, *job.photo.shape[-2:])

@@ -226,6 +226,11 @@ class Recipe(BaseModel):
         names["init"] = _base(self.init)
         return self.model_copy(update=names).model_dump_json()
 
+    def sources(self) -> list[str]:
+        """The photo, styles and masks; some may be files, others names."""
+        masked = [name for part in self.masks for name in (part.mask, part.style)]
+        return [self.photo, *(share.source for share in self.styles), *masked]
+
     @property
     def begun(self) -> str | None:
         """The picture that it goes on from, if there is one."""

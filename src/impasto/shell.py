@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from impasto.errors import ImpastoError, Notice
+from impasto.errors import ImpastoError, Notice, OutOfMemory, for_want_of_memory
 
 INTERRUPTED = 130
 
@@ -61,6 +61,9 @@ class Impasto(click.Group):
         except Exception as error:
             if debug:
                 raise
+            if for_want_of_memory(error):
+                click.echo("impasto: There is not enough memory: use a smaller --size.", err=True)
+                sys.exit(OutOfMemory.exit_code)
             what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             click.echo(f"impasto: {what} (add --debug for the traceback).", err=True)
             sys.exit(1)

@@ -222,9 +222,12 @@ def make(pictures: Sequence[Path], encoder: str, name: str) -> Style:
 def named(name: str) -> Style:
     """The style of that name.
 
-    Raises UnknownName, with the list, when there is none.
+    Raises UnknownName, with the list, when there is none; BadInput for a weight that is no number.
     """
     styles = gallery()
+    known, colon, weight = name.rpartition(":")
+    if colon and known in styles:
+        raise BadInput(f"{weight!r} is no weight of a style: write {known}:0.7, say.")
     if name not in styles:
         raise unknown("style", name, styles)
     return Style.load(styles[name])

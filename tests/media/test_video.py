@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from impasto.errors import BadOutput, BadPicture
+from impasto.media import image as media
 from impasto.media.video import animation, reader
 from impasto.media.video.colours import Colours, from_rgb, of_frame, tag, to_rgb
 from impasto.media.video.frames import Film, Frame, Span
@@ -349,6 +351,14 @@ def test_hundredths_do_not_drift() -> None:
     given = [33] * 30
     steps = animation.hundredths(given)
     assert sum(steps) == 990 and set(steps) == {30, 40}
+
+
+def test_a_picture_with_a_recipe_is_a_film_of_one_frame(tmp_path: Path) -> None:
+    """Its EXIF comes as a kind of side data that PyAV has no name for."""
+    pixels = torch.from_numpy(smooth((48, 64))).permute(2, 0, 1)[None] / 255
+    media.write(pixels, tmp_path / "x.jpg", recipe='{"method": "adain"}')
+    frames = [*read_frames(open_film(tmp_path / "x.jpg"), Span(), print)]
+    assert len(frames) == 1 and frames[0].pixels.shape == (48, 64, 3)
 
 
 def test_the_matrix_turns_as_it_says() -> None:

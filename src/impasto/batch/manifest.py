@@ -89,6 +89,7 @@ class Manifest:
         part = "" if shard[1] == 1 else f"-{shard[0]}-of-{shard[1]}"
         self.folder, self.path = folder, folder / f"{NAME}{part}.jsonl"
         self.stage = folder / STAGE / f"{NAME}{part}"
+        self._made = not folder.exists()
         with writing(folder):
             self.stage.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.stage.with_suffix(".lock"), timeout=0)
@@ -111,6 +112,16 @@ class Manifest:
         self.settle()
         self._file.close()
         self._lock.release()
+        if not self.path.stat().st_size:
+            self._vanish()
+
+    def _vanish(self) -> None:
+        """Leave nothing of a batch that could not begin; others may be at work in the folder."""
+        self.path.unlink()
+        self.stage.with_suffix(".lock").unlink(missing_ok=True)
+        with suppress(OSError):
+            for folder in (self.stage, self.stage.parent, *[self.folder] * self._made):
+                folder.rmdir()
 
     def _end_line(self) -> None:
         """A line that was torn stays one of its own."""

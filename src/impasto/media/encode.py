@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from torch import Tensor
 
 from impasto.errors import BadOutput, unknown
-from impasto.files import replacing
+from impasto.files import is_file, replacing
 from impasto.media.levels import interleaved
 from impasto.media.profile import srgb_profile
 
@@ -106,13 +106,16 @@ def write(
         raise BadOutput(f"The picture cannot be written: {_reason(error)}.") from error
 
 
-def check_target(target: Path, size: tuple[int, int] | None = None) -> None:
+def check_target(
+    target: Path, size: tuple[int, int] | None = None, read: Iterable[str] = ()
+) -> None:
     """Find out before the work whether a picture can be written there.
 
     size: (height, width) of the picture to come, to compare with what the format can hold
+    read: what the work begins with, of which some may be files
 
     Raises BadOutput for an unknown suffix, a missing folder, a folder or device in the place of the
-    file, missing permission, or a picture too long for the format.
+    file, a file that is read, missing permission, or a picture too long for the format.
     """
     kind = _format(target.suffix, str(target))
     folder = target.parent
@@ -126,6 +129,8 @@ def check_target(target: Path, size: tuple[int, int] | None = None) -> None:
         raise BadOutput(f"{target} cannot be written: it is not a regular file.")
     if not os.access(Path(os.path.realpath(target)).parent, os.W_OK):
         raise BadOutput(f"{target} cannot be written: permission denied.")
+    if target.exists() and any(is_file(name) and target.samefile(name) for name in read):
+        raise BadOutput(f"{target} cannot be written: it is a file that is read. Name another.")
     longest = LONGEST_SIDE.get(kind)
     if size and longest and max(size) > longest:
         text = f"{kind} holds at most {longest} pixels a side, not {max(size)}. Write a .png"

@@ -128,7 +128,10 @@ def upright(pixels: NDArray[Any], turn: tuple[int, int, int, int]) -> NDArray[An
 
 def matrix(frame: Any) -> tuple[int, int, int, int]:
     """The display matrix of a frame: stored (x, y) is shown at (a x + c y, b x + d y)."""
-    found = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        found = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV 18 stumbles over kinds that it has no name for: EXIF of pictures
+        found = None
     if found is None:
         return 1, 0, 0, 1
     values = np.frombuffer(bytes(found)[:36], np.int32)
