@@ -110,16 +110,18 @@ class Manifest:
 
     def __exit__(self, *_: object) -> None:
         self.settle()
+        begun = os.fstat(self._file.fileno()).st_size > 0
         self._file.close()
+        if not begun:  # before another may take the lock
+            self.path.unlink(missing_ok=True)
         self._lock.release()
-        if not self.path.stat().st_size:
+        if not begun:
             self._vanish()
 
     def _vanish(self) -> None:
-        """Leave nothing of a batch that could not begin; others may be at work in the folder."""
-        self.path.unlink()
-        self.stage.with_suffix(".lock").unlink(missing_ok=True)
+        """Leave no folder of a batch that could not begin; others may be at work in it."""
         with suppress(OSError):
+            self.stage.with_suffix(".lock").unlink(missing_ok=True)
             for folder in (self.stage, self.stage.parent, *[self.folder] * self._made):
                 folder.rmdir()
 
