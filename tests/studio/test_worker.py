@@ -208,11 +208,11 @@ def test_a_job_of_the_dead_is_taken_over(studio: Studio) -> None:
     with database.engine.begin() as connection:
         connection.exec_driver_sql(
             f"UPDATE workflow_status SET status = '{RUNNING}', executor_id = 'elsewhere', "
-            "updated_at = updated_at - 29000"
+            "updated_at = updated_at - 15000"
         )
     assert database.requeue(idle=30) == 0
     with database.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE workflow_status SET updated_at = updated_at - 2000")
+        connection.exec_driver_sql("UPDATE workflow_status SET updated_at = updated_at - 20000")
     assert database.requeue(idle=30) == 1
     assert database.requeue(idle=30) == 0
     assert studio.jobs.get("a", id).state == "queued"
