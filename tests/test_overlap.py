@@ -105,24 +105,36 @@ def test_side_by_side_raises_what_the_work_raised() -> None:
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timer")
 def test_side_by_side_ends_with_what_is_at_work() -> None:
     """On Ctrl-C; what waits for a thread is not begun."""
-    begun, free = list[int](), threading.Event()
+    begun, main = list[int](), threading.main_thread().ident or 0
+    both, heard, free = threading.Event(), threading.Event(), threading.Event()
 
     def work(number: int) -> int:
         begun.append(number)
         if len(begun) == 2:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
-        free.wait(10)
+            both.set()
+        free.wait(30)
         return number
 
-    def interrupt(*_: object) -> None:
-        threading.Timer(0.1, free.set).start()
-        raise KeyboardInterrupt
+    def press() -> None:
+        """Until it is heard: a thread that is about to wait only hears the next one."""
+        both.wait(30)
+        while not heard.wait(0.05):
+            signal.pthread_kill(main, signal.SIGALRM)
 
-    before = signal.signal(signal.SIGALRM, interrupt)
+    def interrupt(*_: object) -> None:
+        if not heard.is_set():
+            heard.set()
+            threading.Timer(0.1, free.set).start()
+            raise KeyboardInterrupt
+
+    before, presser = signal.signal(signal.SIGALRM, interrupt), threading.Thread(target=press)
+    presser.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             list(side_by_side(work, itertools.count(), 2))
     finally:
+        heard.set()
+        presser.join()
         signal.signal(signal.SIGALRM, before)
     assert sorted(begun) == [0, 1]
     assert not any(thread.name == "beside" for thread in threading.enumerate())
