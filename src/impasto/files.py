@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, and whether there is one."""
+"""Files that are written completely or not at all; what is there, and what is in the way."""
 
 import os
 import secrets
@@ -53,3 +53,15 @@ def is_folder(source: str) -> bool:
         return Path(source).is_dir()
     except OSError:
         return False
+
+
+def obstacle(target: Path) -> str:
+    """Why no file can be written there, and what to do; empty where one can."""
+    folder = Path(os.path.realpath(target)).parent
+    if not folder.is_dir():
+        return f"there is no folder {target.parent}. Create it first"
+    if target.is_dir():
+        return "it is a folder. Name a file"
+    if target.exists() and not target.is_file():
+        return "it is not a regular file"
+    return "" if os.access(folder, os.W_OK) else "permission denied"

@@ -56,8 +56,7 @@ def prepared(
     Raises what ``prepare`` raises.
     """
     if known is None:
-        whole = ROOM * free() if room is None else room
-        return hastened(prepare(recipe, photo, whole=whole), deep, frames)
+        return hastened(prepare(recipe, photo, whole=_allowed(room)), deep, frames)
     size, precision = known["size"], known["precision"]
     if precision == "int8" and (known["tiles"] or not has_int8(recipe.device, recipe.engine)):
         precision = recipe.precision
@@ -137,11 +136,15 @@ def beside(job: Job, room: float | None = None) -> int:
     one = job.stylizer.can.steps or job.estimate.side is not None
     if one or job.runtime.device.type != "cpu" or job.runtime.engine == "compile":
         return 1
-    threads, room = torch.get_num_threads(), ROOM * free() if room is None else room
-    each = max(job.canvas[0, 0].numel(), job.photo[0, 0].numel())
-    most = min(threads, AT_ONCE // each, int(room // (1e6 * job.estimate.held_mb)))
+    threads, each = torch.get_num_threads(), max(x[0, 0].numel() for x in (job.canvas, job.photo))
+    most = min(threads, AT_ONCE // each, int(_allowed(room) // (1e6 * job.estimate.held_mb)))
     counts = range(max(1, most), 0, -1)
     return next(count for count in counts if count * (threads // count) >= BUSY * threads)
+
+
+def _allowed(room: float | None) -> float:
+    """Bytes that painting may take."""
+    return ROOM * free() if room is None else room
 
 
 def _on(job: Job, machine: Runtime) -> Job:

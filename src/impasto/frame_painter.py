@@ -16,7 +16,7 @@ from impasto.flow import Map, Motion, at_size, warp
 from impasto.job import Job
 from impasto.keyframes import Keyframe
 from impasto.media import image as media
-from impasto.media.video.frames import Film, Frame, Pixels, required
+from impasto.media.video.frames import Film, Frame, Pixels
 from impasto.media.video.parts import CODECS, Coding
 from impasto.overlap import side_by_side
 from impasto.pipeline import full_size, recolored, regions, run
@@ -161,6 +161,8 @@ def integers(painted: Map, frame: Frame, coding: Coding) -> Pixels:
 
     painted: (h, w, 3), [0, 1]  ->  (H, W, 3), or (H, W, 4) for animations
     """
+    import cv2
+
     pixels = painted[: coding.height, : coding.width]
     if frame.alpha is not None or coding.animated:
         alpha = _alpha(frame, pixels)
@@ -171,7 +173,7 @@ def integers(painted: Map, frame: Frame, coding: Coding) -> Pixels:
     if coding.deep:
         levels: Map = np.rint(pixels * np.float32(65535)).clip(0, 65535)
         return levels.astype(np.uint16)
-    rounded = required("cv2").convertScaleAbs(np.maximum(pixels, 0), alpha=255)  # at most 255
+    rounded = cv2.convertScaleAbs(np.maximum(pixels, 0), alpha=255)  # at most 255
     return np.asarray(rounded, np.uint8)
 
 

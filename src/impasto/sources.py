@@ -6,12 +6,12 @@ from pathlib import Path
 from torch import Tensor
 
 from impasto.errors import BadInput
-from impasto.files import is_file, is_folder
+from impasto.files import is_file
 from impasto.media import color
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
-from impasto.style import Style, check_encoder, gallery, is_style, open_style
+from impasto.style import Style, check_encoder, is_style, open_style
 
 Source = media.Picture | Style
 """What a style comes from: a picture, or its moments."""
@@ -69,6 +69,4 @@ def read_style(source: str) -> Source:
     """A Style by gallery name or from a style file, or a picture to make one of."""
     if not is_style(source) and (Path(source).suffix.lower() in media.SUFFIXES or is_file(source)):
         return media.read(source)
-    if source not in gallery() and is_folder(source):
-        raise BadInput(f"{source} is a folder, not a style: name a picture in it.")
     return open_style(source)

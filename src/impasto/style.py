@@ -10,8 +10,8 @@ from torch import Tensor
 
 from impasto import weights
 from impasto.codes import near_sizes
-from impasto.errors import BadInput, BadPicture, DamagedWeights, unknown
-from impasto.files import is_file
+from impasto.errors import BadInput, BadPicture, DamagedWeights, ImpastoError, unknown
+from impasto.files import is_file, is_folder
 from impasto.media import image as media
 from impasto.moments import Moments, TapMoments, about_mean, average, moments
 from impasto.networks.encoders import TAPS, Encoder, load_encoder
@@ -222,15 +222,26 @@ def make(pictures: Sequence[Path], encoder: str, name: str) -> Style:
 def named(name: str) -> Style:
     """The style of that name.
 
-    Raises UnknownName, with the list, when there is none; BadInput for a weight that is no number.
+    Raises UnknownName, with the list, when there is none; BadInput where it is something else: a
+    picture, a folder, a name with a weight that is no number.
     """
     styles = gallery()
-    known, colon, weight = name.rpartition(":")
-    if colon and known in styles:
-        raise BadInput(f"{weight!r} is no weight of a style: write {known}:0.7, say.")
     if name not in styles:
-        raise unknown("style", name, styles)
+        raise _explained(name, styles)
     return Style.load(styles[name])
+
+
+def _explained(name: str, styles: Iterable[str]) -> ImpastoError:
+    """Why there is no style of that name."""
+    known, _, weight = name.rpartition(":")
+    if known in styles:
+        return BadInput(f"{weight!r} is no weight of a style: write {known}:0.7, say.")
+    if is_folder(name):
+        return BadInput(f"{name} is a folder, not a style: name a picture in it.")
+    if is_file(name):
+        made = f"impasto styles make {name} -o {Path(name).stem}{SUFFIX}"
+        return BadInput(f"{name!r} is no style file; if it is a picture, {made} makes one.")
+    return unknown("style", name, styles)
 
 
 def is_style(source: str) -> bool:
@@ -241,12 +252,9 @@ def is_style(source: str) -> bool:
 def open_style(source: str) -> Style:
     """A style by gallery name or from its file.
 
-    Raises UnknownName, BadPicture (no such file), BadInput (a picture), DamagedWeights.
+    Raises what ``named`` raises, BadPicture (no such file), DamagedWeights.
     """
     if not source.endswith(SUFFIX):
-        if source not in gallery() and is_file(source):
-            made = f"impasto styles make {source} -o {Path(source).stem}{SUFFIX}"
-            raise BadInput(f"{source!r} is no style file; if it is a picture, {made} makes one.")
         return named(source)
     if not Path(source).is_file():
         raise BadPicture(f"There is no style file {source!r}.")

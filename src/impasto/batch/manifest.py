@@ -122,8 +122,10 @@ class Manifest:
         """Leave no folder of a batch that could not begin; others may be at work in it."""
         with suppress(OSError):
             self.stage.with_suffix(".lock").unlink(missing_ok=True)
-            for folder in (self.stage, self.stage.parent, *[self.folder] * self._made):
-                folder.rmdir()
+            self.stage.rmdir()
+            self.stage.parent.rmdir()
+            if self._made:
+                self.folder.rmdir()
 
     def _end_line(self) -> None:
         """A line that was torn stays one of its own."""

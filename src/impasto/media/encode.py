@@ -1,7 +1,6 @@
 """Pictures out: sRGB profile, EXIF without GPS and the Recipe inside, and never half a file."""
 
 import io
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +11,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from torch import Tensor
 
 from impasto.errors import BadOutput, unknown
-from impasto.files import is_file, replacing
+from impasto.files import is_file, obstacle, replacing
 from impasto.media.levels import interleaved
 from impasto.media.profile import srgb_profile
 
@@ -118,19 +117,11 @@ def check_target(
     file, a file that is read, missing permission, or a picture too long for the format.
     """
     kind = _format(target.suffix, str(target))
-    folder = target.parent
-    if not folder.is_dir():
-        raise BadOutput(
-            f"{target} cannot be written: there is no folder {folder}. Create it first."
-        )
-    if target.is_dir():
-        raise BadOutput(f"{target} cannot be written: it is a folder. Name a file.")
-    if target.exists() and not target.is_file():
-        raise BadOutput(f"{target} cannot be written: it is not a regular file.")
-    if not os.access(Path(os.path.realpath(target)).parent, os.W_OK):
-        raise BadOutput(f"{target} cannot be written: permission denied.")
-    if target.exists() and any(is_file(name) and target.samefile(name) for name in read):
-        raise BadOutput(f"{target} cannot be written: it is a file that is read. Name another.")
+    reason = obstacle(target)
+    if not reason and target.exists() and any(is_file(x) and target.samefile(x) for x in read):
+        reason = "it is a file that is read. Name another"
+    if reason:
+        raise BadOutput(f"{target} cannot be written: {reason}.")
     longest = LONGEST_SIDE.get(kind)
     if size and longest and max(size) > longest:
         text = f"{kind} holds at most {longest} pixels a side, not {max(size)}. Write a .png"

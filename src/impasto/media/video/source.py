@@ -1,10 +1,10 @@
 """Any film or animation: what is known of it, its frames, and whether a result can be written."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from impasto.errors import BadOutput
+from impasto.files import obstacle
 from impasto.media.video import animation, reader
 from impasto.media.video.animation import KINDS
 from impasto.media.video.frames import Film, Frame, OnNotice, Span
@@ -39,19 +39,8 @@ def check_film_target(target: Path, film: Film) -> None:
         raise BadOutput(
             f"{target} cannot be written: a film ends in {films}, an animation in {moving}."
         )
-    reason = _obstacle(target)
+    reason = obstacle(target)
     if not reason and target.exists() and target.samefile(film.path):
         reason = "it is the film that is read. Name another file"
     if reason:
         raise BadOutput(f"{target} cannot be written: {reason}.")
-
-
-def _obstacle(target: Path) -> str:
-    folder = Path(os.path.realpath(target)).parent
-    if not folder.is_dir():
-        return f"there is no folder {target.parent}. Create it first"
-    if target.is_dir():
-        return "it is a folder. Name a file"
-    if target.exists() and not target.is_file():
-        return "it is not a regular file"
-    return "" if os.access(folder, os.W_OK) else "permission denied"
