@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -86,6 +87,36 @@ def photos(tmp_path: Path, photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("address", "lost", "asked"),
+    [("ray://{}", 2, 3), ("ray://{}", 3, 3), ("{}", 1, 1)],
+)
+def test_a_server_that_loses_clients(
+    address: str, lost: int, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked again; the port of a cluster itself is not."""
+    calls = list[str]()
+
+    def init(**words: object) -> None:
+        calls.append(str(words["address"]))
+        if len(calls) <= lost:
+            raise RuntimeError("Starting Ray client server failed.")
+
+    fake = SimpleNamespace(init=init, shutdown=lambda: None)
+    monkeypatch.setattr(cluster, "_installed", lambda: fake)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = address.format(f"127.0.0.1:{server.getsockname()[1]}")
+        recipe = Recipe.model_validate({"styles": ("starry-night",), "method": "adain"})
+        crew = RayCrew(Manner(recipe), address)
+        if lost < asked:
+            with crew:
+                pass
+        else:
+            with pytest.raises(BadInput, match="client server failed"), crew:
+                pass
+    assert calls == [address] * asked
+
+
 WORDS = ["batch", "photos", "out", "-s", "starry-night", "--method", "adain"]
 
 
@@ -152,27 +183,41 @@ def test_a_worker_that_is_killed(photos: Path) -> None:
 
 
 @pytest.fixture
-def _head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A cluster with one core that serves clients."""
-    port, gcs = closed_port(), closed_port()
+def _head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cluster with one core that serves clients at this machine's address, as Ray sees it."""
+    import ray.util
+
+    host, port, gcs = ray.util.get_node_ip_address(), closed_port(), closed_port()
     script = Path(sys.executable).with_name("ray")
     options = [f"--port={gcs}", f"--ray-client-server-port={port}", "--num-cpus=1"]
-    words = [str(script), "start", "--head", "--block", *options, "--include-dashboard=false"]
-    words.append("--node-ip-address=127.0.0.1")
+    options += [f"--node-ip-address={host}", "--include-dashboard=false"]
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("GRPC_ENABLE_FORK_SUPPORT", "0")  # see docs/many-machines.md
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    said = tmp_path / "head"
+    with said.open("w") as log:
+        words = [str(script), "start", "--head", "--block", *options]
+        process = subprocess.Popen(words, stdout=log, stderr=log)
+    try:
+        wait_for(f"ray://{host}:{port}", process, said)
+        yield f"ray://{host}:{port}"
+    finally:
+        below = psutil.Process(process.pid).children(recursive=True)
+        for one in [process, *below]:
+            one.kill()
+        process.wait(60)
+
+
+def wait_for(address: str, head: "subprocess.Popen[bytes]", said: Path) -> None:
+    """Until clients are served."""
     end = time.monotonic() + 60
-    while time.monotonic() < end and process.poll() is None:
+    while head.poll() is None and time.monotonic() < end:
         try:
-            check_answers(f"ray://127.0.0.1:{port}")
-            break
+            return check_answers(address)
         except BadInput:
             time.sleep(0.5)
-    yield f"ray://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(60)
+    pytest.fail(f"No cluster at {address}:\n{said.read_text()}")
 
 
 @pytest.mark.slow

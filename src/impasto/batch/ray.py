@@ -43,6 +43,9 @@ UNBORN = 3
 PATIENCE = 5.0
 """Seconds in which a cluster has to answer."""
 
+JOINS = 3
+"""How often to ask the server of a ``ray://`` address, which loses some clients as they come."""
+
 
 class Tries:
     """An actor that counts: Ray begins what was lost again and again."""
@@ -179,7 +182,7 @@ class RayCrew:
         quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
         try:
             if address != LOCAL:
-                self.ray.init(address=address, **quiet)
+                self._connect(address, quiet)
                 return
         except ConnectionError as error:
             if address != AUTO:
@@ -188,6 +191,21 @@ class RayCrew:
             raise _unreachable(address, error) from error
         cores = self.workers or psutil.cpu_count(logical=False) or 1
         self.ray.init(address=LOCAL, num_cpus=cores, include_dashboard=False, **quiet)
+
+    def _connect(self, address: str, quiet: dict[str, Any]) -> None:
+        """Join a cluster that runs.
+
+        The process that a server of clients forks for each of them may die at once, since gRPC is
+        busy in another thread (ray-project/ray#63202): the next try is given another process.
+        """
+        for tries in range(JOINS if address.startswith("ray://") else 1, 0, -1):
+            try:
+                self.ray.init(address=address, **quiet)
+                return
+            except (RuntimeError, ConnectionAbortedError):
+                if tries == 1:
+                    raise
+                self.ray.shutdown()
 
     def _gpus(self) -> int:
         if self.manner.recipe.device == "cpu":
