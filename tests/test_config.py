@@ -81,11 +81,11 @@ def test_not_a_number(value: object) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"style_scale": 3}, r"'style_scale' is 3: input should be less than or equal to 2\."),
-        ({"steps": 0}, r"'steps' is 0: input should be greater than or equal to 1\."),
+        ({"style_scale": 3}, r"'style_scale' is 3: it can be at most 2\."),
+        ({"steps": 0}, r"'steps' is 0: it has to be at least 1\."),
         ({"steps": 1.5}, r"'steps' is 1\.5: .*integer"),
         ({"steps": "many"}, r"'steps' is 'many': .*integer"),
-        ({"stages": [{"until": 0}]}, r"'stages\.0\.until' is 0: .*greater than 0"),
+        ({"stages": [{"until": 0}]}, r"'stages\.0\.until' is 0: it has to be more than 0"),
         ({"stages": [{}]}, r"'stages\.0\.until' is (required|missing)"),
     ],
 )

@@ -8,11 +8,20 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 import click
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from impasto.errors import BadInput, unknown
 
 Model = TypeVar("Model", bound=BaseModel)
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+BOUNDS = {
+    "ge": "it has to be at least",
+    "gt": "it has to be more than",
+    "le": "it can be at most",
+    "lt": "it has to be less than",
+}
+"""Bounds of numbers by pydantic's names for them."""
 
 
 def validate(model: type[Model], values: Mapping[str, object]) -> Model:
@@ -38,8 +47,16 @@ def _explain(model: type[BaseModel], error: ValidationError) -> BadInput:
         return unknown(where, str(first["input"]), _choices(field.annotation) if field else ())
     if first["type"] == "missing":
         return BadInput(f"Setting {where!r} is required.")
-    message = first["msg"].removeprefix("Value error, ")
-    return BadInput(f"Setting {where!r} is {first['input']!r}: {message[0].lower()}{message[1:]}.")
+    return BadInput(f"Setting {where!r} is {first['input']!r}: {_complaint(first)}.")
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """What is wrong with a value: of numbers out of range, what they may be."""
+    for bound, words in BOUNDS.items():
+        if bound in error.get("ctx", {}):
+            return f"{words} {error['ctx'][bound]:g}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{message[0].lower()}{message[1:]}"
 
 
 def _fields(model: type[BaseModel], location: tuple[int | str, ...]) -> Mapping[str, FieldInfo]:
