@@ -129,7 +129,7 @@ def test_with_and_without_a_finish(photo_file: Path, painting_file: Path) -> Non
         (("-s", "udnie", "--quality", "bset"), 2, "Did you mean 'best'"),
         (("-s", "udnie", "--strenght", "1"), 2, "--strength"),
         (("-s", "udnie", "--strength", "nan"), 2, "finite"),
-        (("-s", "udnie", "--strength", "1.5"), 2, "less than or equal to 1"),
+        (("-s", "udnie", "--strength", "1.5"), 2, "at most 1"),
         (("-s", "udnie:0"), 2, "sum to zero"),
         (("-s", "udnie", "-o", "x.pgn"), 4, "Did you mean '.png'"),
         (("-s", "udnie", "-o", "/nowhere/x.png"), 4, "/nowhere"),
@@ -141,12 +141,12 @@ def test_with_and_without_a_finish(photo_file: Path, painting_file: Path) -> Non
         (("-s", "udnie", "--method", "gatys", "--no-finish"), 2, "that have it: adain"),
         (("-s", "udnie", "--levels", "3", "--no-finish"), 2, "all of --finish, --levels"),
         (("-s", "udnie", "--level-strengths", "1,x"), 2, "'level_strengths.1' is 'x'"),
-        (("-s", "udnie", "--level-strengths", "1,2"), 2, "less than or equal to 1"),
+        (("-s", "udnie", "--level-strengths", "1,2"), 2, "at most 1"),
         (("--mask", "sky.png"), 2, "write REGION.png=STYLE"),
         (("--mask", "sky.png=udnie:0"), 2, "must be above 0"),
         (("--mask", "none.png=udnie"), 3, "none.png"),
         (("--mask", "alpha=udnie"), 2, "nothing in this photo is transparent"),
-        (("--mask", "alpha=udnie", "--feather", "30"), 2, "less than or equal to 20"),
+        (("--mask", "alpha=udnie", "--feather", "30"), 2, "at most 20"),
     ],
 )
 def test_mistakes_get_one_line_and_the_right_exit_code(

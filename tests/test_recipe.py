@@ -61,7 +61,7 @@ def test_mask_with_style(text: str, mask: str, style: str, weight: float) -> Non
         ("", "write REGION.png=STYLE"),
         ("sky.png=udnie:0", "the weight in 'sky.png=udnie:0' must be above 0"),
         ("sky.png=udnie:-1", "must be above 0"),
-        ({"mask": "sky.png", "style": "udnie", "weight": 0}, "greater than 0"),
+        ({"mask": "sky.png", "style": "udnie", "weight": 0}, "more than 0"),
         ({"mask": "sky.png"}, "'masks.0.style' is required"),
     ],
 )
@@ -158,8 +158,8 @@ def test_strengths_of_levels(given: object) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("1,1.5", r"'level_strengths\.1' is '1\.5': .*less than or equal to 1"),
-        ("-0.5", r"'level_strengths\.0' is '-0\.5': .*greater than or equal to 0"),
+        ("1,1.5", r"'level_strengths\.1' is '1\.5': .*at most 1"),
+        ("-0.5", r"'level_strengths\.0' is '-0\.5': .*at least 0"),
         ("1,,1", r"'level_strengths\.1' is '': .*number"),
         ("", r"'level_strengths\.0' is '': .*number"),
         ([0.5, float("nan")], r"'level_strengths\.1' is nan"),
