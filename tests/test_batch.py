@@ -816,6 +816,7 @@ def test_the_command_speaks_json(photos: Path, monkeypatch: pytest.MonkeyPatch) 
         (["photos", "photos", "-s", "udnie"], 2, "among the photos"),
         (["photos", "out", "-s", "udnie", "--shard", "3/2"], 2, "A shard is I/N"),
         (["photos", "out"], 2, "No style given"),
+        (["photos", "-s", "udnie"], 2, "Only photos is named"),
     ],
 )
 def test_wrong_usage(photos: Path, words: list[str], code: int, said: str) -> None:

@@ -25,7 +25,7 @@ OnEvent = Callable[[Mapping[str, object]], None]
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="IN...")
+@click.argument("inputs", nargs=-1, metavar="IN...")
 @click.argument("output", metavar="OUT_DIR")
 @styles_option()
 @masks_option("alpha=STYLE: what is opaque in each photo; or a picture, the same for all.")
@@ -86,6 +86,8 @@ def batch(
     IN and OUT_DIR may lie in a bucket: s3://BUCKET/FOLDER.
     What is finished is not painted again: run the same command again to go on.
     """
+    if not inputs:
+        raise click.UsageError(f"Only {output} is named: write what to paint, and then OUT_DIR.")
     recipe = recipe_of(settings)
     with importing():
         from impasto.batch.run import Order
