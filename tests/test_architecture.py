@@ -91,7 +91,6 @@ SAME_FLOOR = {
     ("quantised", "openvino"),
     ("backends", "runtime"),
     ("networks", "moments"),  # a prediction looks at them
-    ("feedforward", "stylizer"),  # what a pass costs
     ("stylizer", "style"),  # a method encodes a Style
     ("costs", "stylizer"),  # what a picture takes
     ("costs", "tiling"),

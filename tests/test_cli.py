@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from impasto.film import STABLE
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
-from impasto.style import ASSETS
+from impasto.style import ASSETS, Style, gallery
 
 QUICK = ("--size", "40", "--iterations", "2")
 
@@ -342,6 +343,20 @@ def test_a_style_is_most_like_itself() -> None:
     assert len(rows) == 5
     assert rows[0] == {"name": "udnie", "distance": 0.0}
     assert 0 < rows[1]["distance"] <= rows[4]["distance"] < 1.5
+
+
+def test_styles_of_other_encoders_are_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
+    known = Style.load(gallery()["udnie"])
+    (tmp_path / "styles").mkdir()
+    replace(known, encoder="vgg19", name="other").save(
+        tmp_path / "styles" / "other.style.safetensors"
+    )
+    assert "other" in gallery()
+    lines = run("styles", "like", "udnie", "--count", "99").stdout.splitlines()
+    assert len(lines) == len(gallery()) and not any(line.startswith("other") for line in lines)
 
 
 def test_a_picture_is_like_some_styles(photo_file: Path) -> None:

@@ -1,6 +1,8 @@
 """Files to files: events, previews, interruption, transparency, nothing half-written."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from impasto.cli import main
 from impasto.commands import TEXTURES, Event, going_on, stylize_file, swatch
 from impasto.config import validate
 from impasto.errors import BadInput, BadOutput, MissingWeights, UnknownName
+from impasto.job import Job
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder
+from impasto.pipeline import prepare
 from impasto.recipe import Recipe
 from impasto.style import Style
 
@@ -72,6 +76,32 @@ def test_preview_is_written_on_the_way(photo_file: Path, tmp_path: Path) -> None
 
     stylize_file(recipe(photo=str(photo_file), iterations=4), target, look, preview_every=2)
     assert len(seen) == 2 and max(seen[0]) == 48
+
+
+def in_tiles(job: Job) -> Job:
+    return replace(job, estimate=replace(job.estimate, side=32))
+
+
+def test_no_preview_where_nothing_is_painted_yet(
+    photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In tiles, a picture in progress is the photo."""
+    monkeypatch.setattr(
+        "impasto.commands.prepare",
+        lambda *given, **settings: in_tiles(prepare(*given, **settings)),
+    )
+    target, events = tmp_path / "out.png", list[Event]()
+    told = recipe(photo=str(photo_file), method="adain", iterations=None)
+    stylize_file(told, target, events.append, preview_every=1)
+    kinds = {event["event"] for event in events}
+    assert "step" in kinds and "preview" not in kinds
+
+
+def test_what_is_gone_on_from_is_not_overwritten(photo_file: Path) -> None:
+    begun = photo_file.with_name("begun.png")
+    shutil.copy(photo_file, begun)
+    with pytest.raises(BadOutput, match="begun"):
+        stylize_file(recipe(photo=str(photo_file), init=str(begun)), begun)
 
 
 def test_output_is_checked_before_the_work(photo_file: Path, tmp_path: Path) -> None:

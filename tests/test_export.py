@@ -233,6 +233,12 @@ def test_the_folder_has_to_be_there(tmp_path: Path) -> None:
         run.export("adain", [], tmp_path / "none" / "model.onnx")
 
 
+def test_a_folder_is_no_target(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").mkdir()
+    with pytest.raises(BadOutput, match="it is a folder"):
+        run.export("adain", [], tmp_path / "model.onnx")
+
+
 def test_two_styles_of_one_name(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="'sea'"):
         run.export("adain", ["a/sea.jpg", "b/sea.png"], tmp_path / "model.onnx")

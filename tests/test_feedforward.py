@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from impasto.engines import Engine
-from impasto.feedforward import between, once, one_pass, row_key, untrained
+from impasto.feedforward import between, once, row_key, untrained
 from impasto.media.image import resize
 from impasto.runtime import Runtime
 from impasto.weights import Header
@@ -141,12 +141,6 @@ def test_rows_may_come_in_another_precision(photo: Tensor) -> None:
 
 
 # --- what is said ---
-
-
-def test_a_pass_costs_its_pixels() -> None:
-    cost = one_pass(1000, 2000)
-    assert cost.megapixels == 2
-    assert cost.peak_bytes == 4 * one_pass(500, 1000).peak_bytes
 
 
 def test_the_key_of_a_row_tells_networks_apart() -> None:

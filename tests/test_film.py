@@ -24,7 +24,7 @@ from impasto.commands import Event
 from impasto.errors import BadInput, BadOutput
 from impasto.film import Filmed, expected, paint_film
 from impasto.film_job import beside, shared
-from impasto.finishing import steadied
+from impasto.finishing import Writer, steadied
 from impasto.flow import Map, Motion
 from impasto.frame_painter import (
     FramePainter,
@@ -109,6 +109,24 @@ def test_every_frame_is_painted_at_its_time(clip: Path, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.mp4"}
     with av.open(str(target)) as file:
         assert Recipe.model_validate_json(file.metadata["comment"]).styles == recipe().styles
+
+
+def test_the_place_where_it_was_shot_is_left_out(clip: Path, tmp_path: Path) -> None:
+    """As of pictures; all else that is told of the film stays."""
+    shot, target = tmp_path / "shot.mp4", tmp_path / "out.mkv"
+    with av.open(str(clip)) as source, av.open(str(shot), "w") as out:
+        out.metadata.update({"title": "Walk", "location": "+48.2082+016.3738/"})
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    with av.open(str(shot)) as file:
+        assert "+48.2082" in str(file.metadata)
+    paint(shot, target, span=Span(0, 0.06))
+    with av.open(str(target)) as file:
+        told = {key.lower(): text for key, text in file.metadata.items()}
+    assert told["title"] == "Walk" and "+48.2082" not in str(told)
 
 
 def test_frame_by_frame_is_what_the_pipeline_paints(clip: Path, tmp_path: Path) -> None:
@@ -595,6 +613,26 @@ def test_it_goes_on_from_what_was_painted_not_from_its_colours(
     (coloured,) = painter([frames_of(clip)[1][0].pixels])
     assert painter.last is not None and starts[0] == pytest.approx(painter.last, abs=1e-4)
     assert np.abs(coloured - painter.last).mean() > 0.02
+
+
+def test_frames_between_are_made_of_what_is_shown(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a film that goes on, too: not of what the painter goes on from."""
+    shown: list[Map] = []
+    real = Writer.__init__
+
+    def noted(self: Writer, parts: Any, coding: Any, stable: float, last: Map | None) -> None:
+        real(self, parts, coding, stable, last)
+        shown.extend([] if last is None else [last])
+
+    monkeypatch.setattr(Writer, "__init__", noted)
+    told = slow(photo=str(clip), color="luma")
+    paint_film(told, tmp_path / "out.mp4", Stop(1), span=Span(0, 0.06))
+    paint_film(told, tmp_path / "out.mp4", span=Span(0, 0.06))
+    painter = FramePainter(prepare(told, as_tensor(frames_of(clip)[1][0].pixels)))
+    (coloured,) = painter([frames_of(clip)[1][0].pixels])
+    assert shown[0] == pytest.approx(coloured, abs=1e-4)
 
 
 def test_a_film_goes_on_from_no_picture(clip: Path, tmp_path: Path) -> None:

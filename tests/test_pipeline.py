@@ -8,6 +8,8 @@ import torch
 
 from impasto.codes import Region
 from impasto.errors import BadInput, BadPicture, MissingWeights, OutOfMemory, UnknownName
+from impasto.media import color
+from impasto.media import image as media
 from impasto.media.image import Picture
 from impasto.networks.encoders import Encoder
 from impasto.painter import Painter
@@ -270,6 +272,39 @@ def test_what_is_transparent_in_a_style_does_not_count(photo: torch.Tensor) -> N
         return float(difference.norm())
 
     assert distance(Picture(picture, alpha)) < 0.3 * distance(Picture(picture))
+
+
+def test_what_is_transparent_lends_no_colours(photo: torch.Tensor) -> None:
+    """To ``match``, either."""
+    alpha = torch.zeros(1, 1, 64, 64)
+    alpha[..., :32] = 1
+    seen, hidden = torch.rand(1, 3, 64, 32), torch.tensor([1.0, 0, 1]).reshape(1, 3, 1, 1)
+    cut = Picture(torch.cat([seen, hidden.expand(1, 3, 64, 32)], 3), alpha)
+    matched = color.match(cut.pixels, photo, alpha > 0)
+    wanted = color.match(seen, photo)
+    torch.testing.assert_close(matched[..., :32], wanted)
+    job = prepare(recipe(styles=("x",), color="match"), photo, {"x": cut})
+    style = Style.of(matched, job.encoder, mask=alpha)
+    got = job.parts[0].styles[0].at(64)["relu1_1"].mean
+    torch.testing.assert_close(got, style.at(64)["relu1_1"].mean)
+
+
+@pytest.mark.parametrize("mode", ["style", "match"])
+def test_a_style_of_which_nothing_is_seen(photo: torch.Tensor, mode: str) -> None:
+    nothing = Picture(torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 64, 64))
+    with pytest.raises(BadPicture, match="Nothing is to be seen of the style 'x'"):
+        prepare(recipe(styles=("x",), color=mode), photo, {"x": nothing})
+
+
+def test_no_picture_passes_for_a_style_of_the_gallery(
+    photo: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even a file that is called just like one."""
+    monkeypatch.chdir(tmp_path)
+    media.write(torch.rand(1, 3, 64, 64), tmp_path / "udnie.png")
+    (tmp_path / "udnie.png").rename("udnie")
+    job = prepare(recipe(styles=("./udnie",)), photo)
+    assert job.parts[0].styles[0].name == "./udnie"
 
 
 def test_missing_things_are_named(photo: torch.Tensor) -> None:

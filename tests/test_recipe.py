@@ -1,6 +1,7 @@
 """The Recipe: what people write is read as they mean it, and nothing is lost on the way."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -235,3 +236,7 @@ def test_a_start_that_is_neither(name: str) -> None:
 def test_a_picture_to_go_on_from_is_embedded_without_folders() -> None:
     assert json.loads(Recipe(init="/secret/a.png").embedded())["init"] == "a.png"
     assert json.loads(Recipe(init="noise").embedded())["init"] == "noise"
+
+
+def test_a_picture_to_go_on_from_may_be_a_path() -> None:
+    assert Recipe.model_validate({"init": Path("painted.png")}).begun == "painted.png"

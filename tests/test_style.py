@@ -359,6 +359,13 @@ def test_make_averages_pictures(home: Path, painting: Tensor, tmp_path: Path) ->
     assert distance(style.moments[128], Style.mean(each).moments[128]) < 1e-5
 
 
+def test_no_style_is_made_under_a_name_of_the_gallery(painting: Tensor, tmp_path: Path) -> None:
+    """Networks have learned that name: they would paint the other picture."""
+    media.write(painting, tmp_path / "a.png")
+    with pytest.raises(BadInput, match="'udnie' is a style of the gallery"):
+        make([tmp_path / "a.png"], "compact", "udnie")
+
+
 def test_style_by_encoder_name(home: Path, painting: Tensor) -> None:
     with pytest.raises(MissingWeights, match="pull vgg19"):
         Style.of(painting, "vgg19")

@@ -30,7 +30,7 @@ from impasto.pipeline import (
 from impasto.recipe import STARTS, Recipe
 from impasto.runtime import runtime
 from impasto.sources import read_style
-from impasto.style import Style, check_encoder, gallery, named, open_style
+from impasto.style import Style, about, check_encoder, gallery, named, open_style
 from impasto.stylizer import Step
 from impasto.timings import so_far, spent
 
@@ -76,7 +76,7 @@ def like(source: str, encoder: str) -> list[tuple[str, float]]:
 
     network = load_encoder(encoder)
     method = Ghiasi.create(network, runtime(), Recipe())
-    names = list(gallery())
+    names = [name for name, path in gallery().items() if about(path)["encoder"] == encoder]
     codes = [method.embedding(named(name)) for name in names]
     style = read_style(source)
     style = style if isinstance(style, Style) else Style.of(style.pixels, network, mask=style.alpha)
@@ -116,9 +116,12 @@ def stylize_file(
     for text in job.notices:
         on_event({"event": "notice", "text": text})
 
+    # Where it goes tile by tile there is no picture on the way.
+    every = preview_every if job.stylizer.can.steps and str(target) != STDIO else None
+
     def step(step: Step) -> None:
         on_event({"event": "step", "done": step.done, "total": step.total, **_sums(step.losses)})
-        if preview_every and step.done % preview_every == 0 and str(target) != STDIO:
+        if every and step.done % every == 0:
             save(recolored(job, full_size(job, step.image)), photo, job.recipe, target)
             on_event({"event": "preview", "output": str(target), "done": step.done})
         if film is not None:

@@ -1,13 +1,23 @@
-"""What pictures take that are painted in tiles."""
+"""What pictures take: passes of a network, and work in tiles."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from impasto.networks.transformer import Transformer
+from impasto.recipe import Recipe
 from impasto.runtime import Runtime
 from impasto.stylizer import Cost
 from impasto.tiling.features import Level
 from impasto.tiling.geometry import PIXEL, ROOM, tile_side
 from impasto.tiling.network import held_bytes
+
+BYTES = 180.0
+"""Memory that a pass in float32 holds per pixel (measured at half width, 3 to 12 megapixels, with
+both engines)."""
+
+OUTSIDE = 36
+"""Bytes per pixel of the picture itself, its painting and that enlarged, where a network sees it
+at another size."""
 
 PICTURE = 6
 """Bytes per pixel of a picture that is held with sixteen bits."""
@@ -16,20 +26,42 @@ PASS, LEVEL = 1.5, 1.7
 """Passes in one piece that take as long as one in tiles, with its statistics and halos."""
 
 
-def tiled_pass(
-    network: Transformer, height: int, width: int, room: float, machine: Runtime
-) -> Cost:
-    """What ``tiling.network`` takes for a picture of that size, when ``room`` bytes are free.
+@dataclass(frozen=True)
+class Passes:
+    """How often a network sees a picture, one time after the other, and how large."""
 
-    Beside the tiles it holds what lies between contraction and expansion, and a picture; in the
-    end half of that and two pictures.
-    """
-    area = height * width
-    features = held_bytes(network, (height, width), machine)
-    held = max(features + PICTURE * area, features / 2 + 2 * PICTURE * area)
-    pixel = PIXEL * network.width * 2
-    side = tile_side(min(ROOM, room - held), pixel, 0)
-    return Cost(PASS * area / 1e6, held + side**2 * pixel, side)
+    count: int = 1
+    scale: float = 1.0
+    """It sees 1 / ``scale`` of its size."""
+
+    @classmethod
+    def between(cls, recipe: Recipe, scale: float = 1.0) -> "Passes":
+        """Those of ``feedforward.between``: two below full strength, of every region its own."""
+        regions = bool(recipe.styles) + len(recipe.masks)
+        each = 1 if recipe.strength in (None, 1) else 2
+        return cls(each * max(1, regions), scale)
+
+    def whole(self, height: int, width: int) -> Cost:
+        """What a picture of that size takes in one piece."""
+        area, seen = height * width, height * width / self.scale**2
+        beside = OUTSIDE * area if self.scale != 1 else 0.0
+        return Cost(self.count * seen / 1e6, seen * BYTES + beside)
+
+    def tiled(
+        self, network: Transformer, height: int, width: int, room: float, machine: Runtime
+    ) -> Cost:
+        """What ``tiling.network`` takes for one, when ``room`` bytes are free.
+
+        Beside the tiles it holds what lies between contraction and expansion, and a picture; in the
+        end half of that and two pictures.
+        """
+        size = round(height / self.scale), round(width / self.scale)
+        area = size[0] * size[1]
+        features = held_bytes(network, size, machine)
+        held = max(features + PICTURE * area, features / 2 + 2 * PICTURE * area)
+        pixel = PIXEL * network.width * 2
+        side = tile_side(min(ROOM, room - held), pixel, 0)
+        return Cost(self.count * PASS * area / 1e6, held + side**2 * pixel, side)
 
 
 def tiled_levels(levels: Sequence[Level], height: int, width: int, room: float) -> Cost:

@@ -8,11 +8,6 @@ from impasto import weights
 from impasto.engines import Engine
 from impasto.errors import UnknownName, unknown
 from impasto.media.image import resize, scaled
-from impasto.stylizer import Cost
-
-BYTES = 180.0
-"""Memory that a pass in float32 holds per pixel (measured at half width, 3 to 12 megapixels, with
-both engines)."""
 
 
 def once(engine: Engine, image: Tensor, row: Tensor | None, scale: float) -> Tensor:
@@ -44,11 +39,6 @@ def between(
         return painted
     lost = image - once(engine, image, own, scale)
     return (painted + (1 - strength) * lost).clamp(0, 1)
-
-
-def one_pass(height: int, width: int) -> Cost:
-    """What one pass takes."""
-    return Cost(height * width / 1e6, height * width * BYTES)
 
 
 def row_key(header: weights.Header) -> str:

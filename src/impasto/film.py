@@ -113,8 +113,8 @@ class _Production:
             self._notice(f"{self.parts.lost} frames finished with other settings begin anew.")
         if before:
             self._notice(f"Going on after {before} frames that are finished.")
-        last = finished[-1].last() if finished else None
-        painter, interrupted = FramePainter(self.job, last), False
+        last, onward = (finished[-1].last(), finished[-1].start()) if finished else (None, None)
+        painter, interrupted = FramePainter(self.job, onward), False
         writer = Writer(self.parts, self.coding, blended(self.job, stable), last)
         try:
             ready = self._keys(stable, every, after)

@@ -81,4 +81,4 @@ class Writer:
     def _close(self) -> None:
         if self._encoder is not None:
             encoder, self._encoder = self._encoder, None
-            encoder.close(self.stabiliser.last if self._start is None else self._start)
+            encoder.close(self.stabiliser.last, self._start)

@@ -94,6 +94,11 @@ def _numbers(value: object) -> object:
     return tuple(value.split(",")) if isinstance(value, str) else value
 
 
+def _text(value: object) -> object:
+    """A path as text."""
+    return str(value) if isinstance(value, PurePath) else value
+
+
 def _known(start: str) -> str:
     """A name of ``STARTS`` or of a file; what has no suffix is taken for a name misspelt."""
     if start in STARTS or PurePath(start).suffix:
@@ -148,6 +153,7 @@ class Recipe(BaseModel):
     ] = 1.0
     init: Annotated[
         Start | str,
+        BeforeValidator(_text),
         AfterValidator(_known),
         Field(
             description="gatys: what it starts from: auto (adain, or else the photo), "
@@ -227,9 +233,10 @@ class Recipe(BaseModel):
         return self.model_copy(update=names).model_dump_json()
 
     def sources(self) -> list[str]:
-        """The photo, styles and masks; some may be files, others names."""
+        """The photo, styles, masks, a picture to go on from; some may be files, others names."""
         masked = [name for part in self.masks for name in (part.mask, part.style)]
-        return [self.photo, *(share.source for share in self.styles), *masked]
+        begun = [] if self.begun is None else [self.begun]
+        return [self.photo, *(share.source for share in self.styles), *masked, *begun]
 
     @property
     def begun(self) -> str | None:

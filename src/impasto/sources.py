@@ -11,7 +11,7 @@ from impasto.media import color
 from impasto.media import image as media
 from impasto.networks.encoders import Encoder
 from impasto.recipe import Recipe
-from impasto.style import Style, check_encoder, is_style, open_style
+from impasto.style import Style, check_encoder, check_visible, is_style, open_style
 
 Source = media.Picture | Style
 """What a style comes from: a picture, or its moments."""
@@ -37,10 +37,12 @@ def read_styles(
         if isinstance(source, Style):
             recolor = recipe.color == "match"
         else:
-            pixels, matched = source.pixels, recipe.color == "match"
-            pixels = color.match(pixels, photo) if matched else pixels
-            # With its suffix: no picture passes for a style of the gallery.
-            source = Style.of(pixels, encoder, Path(name).name, mask=source.alpha)
+            check_visible(source.alpha, name)
+            pixels, seen = source.pixels, None if source.alpha is None else source.alpha > 0
+            pixels = color.match(pixels, photo, seen) if recipe.color == "match" else pixels
+            # With its suffix, or its folder: no picture passes for a style of the gallery.
+            called = Path(name).name if Path(name).suffix else name
+            source = Style.of(pixels, encoder, called, mask=source.alpha)
         styles[name] = source
     check_encoder(styles.values(), encoder.name)
     return styles, recolor

@@ -64,11 +64,13 @@ class Style:
         picture: a path, bytes, a PIL image, an array or a tensor
         mask: (1, 1, H, W), weights >= 0; by default what is not transparent
 
-        Raises BadPicture when it is no picture, UnknownName or MissingWeights for the encoder.
+        Raises BadPicture when it is none or shows nothing, UnknownName or MissingWeights for the
+        encoder.
         """
         network = load_encoder(encoder) if isinstance(encoder, str) else encoder
         opened = media.open_any(picture)
         pixels, mask = opened.pixels, opened.alpha if mask is None else mask
+        check_visible(mask, name)
         sizes = sizes_of(max(pixels.shape[-2:]))
         return cls(network.name, {s: _look(pixels, network, s, mask) for s in sizes}, name)
 
@@ -214,7 +216,12 @@ def about(path: Path) -> dict[str, str]:
 
 
 def make(pictures: Sequence[Path], encoder: str, name: str) -> Style:
-    """The style of a picture, or the average of several pictures' styles."""
+    """The style of a picture, or the average of several pictures' styles.
+
+    Raises BadInput for a name of the gallery: what networks have learned goes by names.
+    """
+    if name in gallery():
+        raise BadInput(f"{name!r} is a style of the gallery: give yours another name.")
     network = load_encoder(encoder)
     return Style.mean([Style.of(picture, network) for picture in pictures], name)
 
@@ -261,6 +268,12 @@ def open_style(source: str) -> Style:
     return Style.load(Path(source))
 
 
+def check_visible(mask: Tensor | None, name: str) -> None:
+    """Raise BadPicture where nothing is to be seen of a picture."""
+    if mask is not None and not (mask > 0).any():
+        raise BadPicture(f"Nothing is to be seen of the style {name!r}: it is all transparent.")
+
+
 def check_encoder(styles: Iterable[Style], encoder: str) -> None:
     """Raise BadInput when a style was made with another encoder than the method looks through."""
     for style in styles:
@@ -268,5 +281,5 @@ def check_encoder(styles: Iterable[Style], encoder: str) -> None:
             raise BadInput(
                 f"The style {style.name!r} was made with the encoder {style.encoder!r}, not "
                 f"{encoder!r}. Make it again from its picture with: "
-                f"impasto styles make PICTURE --encoder {encoder} -o {style.name}{SUFFIX}"
+                f"impasto styles make PICTURE --encoder {encoder} -o {style.name}-{encoder}{SUFFIX}"
             )

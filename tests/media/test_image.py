@@ -729,3 +729,16 @@ def test_what_is_no_picture_is_refused(given: Any, message: str) -> None:
 def test_openers_are_those_of_pillow() -> None:
     for kind, opener in decode.OPENERS.items():
         assert Image.OPEN[kind][0] is opener
+
+
+def test_arrays_in_the_other_order_of_bytes() -> None:
+    levels = np.arange(48, dtype=np.uint16).reshape(4, 4, 3) * 1000
+    swapped = levels.astype(levels.dtype.newbyteorder(">"))
+    wanted, got = media.open_any(levels), media.open_any(swapped)
+    torch.testing.assert_close(got.pixels, wanted.pixels)
+
+
+def test_a_file_that_is_open_as_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("words")
+    with (tmp_path / "a.txt").open() as file, pytest.raises(BadPicture, match="binary mode"):
+        media.read(file)  # type: ignore[arg-type]

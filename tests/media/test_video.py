@@ -387,8 +387,20 @@ def test_parts_of_other_work_are_thrown_away(tmp_path: Path) -> None:
     assert len(write({"a": 1}).finished()) == 2
     last = write({"a": 2}).finished()
     assert len(last) == 1
-    kept = last[0].last()
+    kept, start = last[0].last(), last[0].start()
     assert kept is not None and kept.shape == (2, 2, 3)
+    assert start is not None and (start == kept).all()
+
+
+def test_a_part_keeps_what_is_shown_and_what_is_gone_on_from(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "parts", {})
+    encoder = parts.next(Coding(".mp4", 32, 32, TICK, Colours()))
+    encoder.write(np.zeros((32, 32, 3), np.uint8), 7, 20)
+    encoder.close(np.ones((4, 4, 3), np.float32), np.zeros((2, 2, 3), np.float32))
+    last, start = parts.finished()[0].last(), parts.finished()[0].start()
+    assert last is not None and last.shape == (4, 4, 3)
+    assert start is not None and start.shape == (2, 2, 3)
+    parts.remove()
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

@@ -54,8 +54,11 @@ def finish(folder: Path) -> Message:
     return {**facts, "interrupted": False}
 
 
-def carried_out(studio: Studio, play: Play) -> str:
-    """A job after its execution.  ->  its id"""
+def carried_out(studio: Studio, play: Play, before: Callable[[], None] = lambda: None) -> str:
+    """A job after its execution.  ->  its id
+
+    before: done when all is ready for that
+    """
     id = studio.order().id
     with studio.jobs.database.engine.begin() as connection:
         connection.execute(sa.text(f"UPDATE workflow_status SET status = '{RUNNING}'"))
@@ -69,7 +72,9 @@ def carried_out(studio: Studio, play: Play) -> str:
         device="cpu",
         leaving=threading.Event(),
     )
-    Execution(workshop, id, order()).run()
+    execution = Execution(workshop, id, order())
+    before()
+    execution.run()
     return id
 
 
@@ -165,3 +170,33 @@ def test_the_easel_has_time_to_write_a_large_picture() -> None:
         assert easel.grace >= 10
     with Box(EASEL) as decoder:
         assert decoder.grace == 1.5
+
+
+def test_a_database_that_is_away_as_a_job_begins(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits: nothing is wrong with the job."""
+    failed = set[str]()
+
+    def flaky(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: object, **facts: object) -> Any:
+            if name not in failed:
+                failed.add(name)
+                raise sa.exc.OperationalError("", None, Exception("the database is away"))
+            return real(*args, **facts)
+
+        return call
+
+    database = studio.jobs.database
+    monkeypatch.setattr(execution, "PATIENCE", 0.01)
+
+    def play(folder: Path, tell: Tell) -> Message:
+        return finish(folder)
+
+    def leave() -> None:
+        for name in ("row", "update"):
+            monkeypatch.setattr(database, name, flaky(name, getattr(database, name)))
+
+    id = carried_out(studio, play, leave)
+    outcome = (database.row(id) or pytest.fail()).attributes["outcome"]
+    assert outcome["done"] and failed == {"row", "update"}

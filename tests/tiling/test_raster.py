@@ -79,3 +79,10 @@ def test_a_single_column_is_resized_like_its_neighbours() -> None:
     got = resized(Raster(column), (70, 1), torch.float32).read()
     wanted = resize(column.expand(1, 3, 30, 4), (70, 4))[..., :1]
     torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+
+
+def test_opacity_is_resized_as_one_channel() -> None:
+    opacity = torch.rand(1, 1, 40, 30)
+    got = resized(Raster(opacity), (20, 24), torch.float32).read()
+    assert got.shape == (1, 1, 20, 24)
+    torch.testing.assert_close(got, resize(opacity, (20, 24)), rtol=0, atol=1e-5)

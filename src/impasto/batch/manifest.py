@@ -114,9 +114,8 @@ class Manifest:
         self._file.close()
         if not begun:  # before another may take the lock
             self.path.unlink(missing_ok=True)
-        self._lock.release()
-        if not begun:
             self._vanish()
+        self._lock.release()
 
     def _vanish(self) -> None:
         """Leave no folder of a batch that could not begin; others may be at work in it."""

@@ -1,7 +1,6 @@
 """``impasto export``: a method and styles in, a compared ONNX file and files of codes out."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from impasto.errors import BadInput, BadOutput
 from impasto.export.check import Comparison, compared, fullest
 from impasto.export.graphs import Graph, check_method, graph
 from impasto.export.model import OPSET, model, package, with_defaults, with_facts
-from impasto.files import replacing
+from impasto.files import obstacle, replacing
 from impasto.media.samples import sample_photo
 from impasto.networks.encoders import Encoder, load_encoder
 from impasto.recipe import Recipe, StyleShare
@@ -89,8 +88,8 @@ def _targets(target: Path, styles: Sequence[str]) -> list[Path]:
     """
     if target.suffix != SUFFIX_ONNX:
         raise BadInput(f"An ONNX file ends in {SUFFIX_ONNX}: name it {target.stem}{SUFFIX_ONNX}.")
-    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
-        raise BadOutput(f"{target} cannot be written: there is no folder {target.parent} to use.")
+    if reason := obstacle(target):
+        raise BadOutput(f"Cannot write {str(target)!r}: {reason}.")
     names = [_name(style) for style in styles]
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise BadInput(f"Two styles are called {twice[0]!r}: give each a name of its own.")

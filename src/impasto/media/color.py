@@ -41,18 +41,18 @@ def luma(painted: Tensor, photo: Tensor) -> Tensor:
     return to_srgb(_fit_chroma(lightness, chroma).clamp(0, 1))
 
 
-def match(style: Tensor, photo: Tensor) -> Tensor:
+def match(style: Tensor, photo: Tensor, seen: Tensor | None = None) -> Tensor:
     """The style recoloured: mean and covariance of its colours become those of the photo.
 
-    style: (B, 3, h, w); photo: (B, 3, H, W), sRGB in [0, 1], or (1, 3, H, W) in integers
-    ->  (B, 3, h, w), clipped to [0, 1]
+    style: (B, 3, h, w); photo: (B, 3, H, W), sRGB in [0, 1], or (1, 3, H, W) in integers; seen:
+    (1, 1, h, w), boolean, what counts of the style  ->  (B, 3, h, w), clipped to [0, 1]
 
     The linear map of least displacement (Monge-Kantorovich): Pitie & Kokaram 2007, "The linear
     Monge-Kantorovitch linear colour mapping for example-based colour transfer". In gamma sRGB,
     where colours are spread evenly enough that little is clipped. A picture of one colour becomes
     the photo's mean colour.
     """
-    return transferred(style, statistics(style), statistics(photo))
+    return transferred(style, statistics(style, seen), statistics(photo))
 
 
 def transferred(image: Tensor, own: Statistics, aim: Statistics) -> Tensor:

@@ -189,7 +189,10 @@ def _file(source: Path | str | bytes | BinaryIO, limits: Limits) -> Iterator[tup
             yield file, name
     else:
         name = str(getattr(source, "name", "The picture"))
-        with io.BytesIO(source.read(limits.bytes + 1)) as file:
+        content = source.read(limits.bytes + 1)
+        if not isinstance(content, bytes):
+            raise BadPicture(f"{name} is open as text: open it in binary mode.")
+        with io.BytesIO(content) as file:
             _check_bytes(file.getbuffer().nbytes, name, limits)
             yield file, name
 

@@ -277,6 +277,7 @@ def _from_array(photo: NDArray[Any]) -> Picture:
     grey = photo.ndim == 2 or photo.shape[2:] == (1,)
     if not grey and photo.shape[2:] not in ((3,), (4,)):
         raise BadPicture(f"An array must be (H, W), (H, W, 3) or (H, W, 4), not {photo.shape}.")
+    photo = photo.astype(photo.dtype.newbyteorder("="), copy=False)
     if photo.dtype not in (np.uint8, np.uint16) and photo.dtype.kind != "f":
         raise BadPicture(f"An array must be uint8, uint16 or floats in [0, 1], not {photo.dtype}.")
     values = planes(photo)  # (1, C, H, W)

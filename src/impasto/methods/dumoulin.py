@@ -14,9 +14,9 @@ import torch
 
 from impasto import weights
 from impasto.codes import Code, Region
-from impasto.costs import tiled_pass
+from impasto.costs import Passes
 from impasto.engines import Engine
-from impasto.feedforward import between, one_pass, row_key, untrained
+from impasto.feedforward import between, row_key, untrained
 from impasto.networks.encoders import Encoder
 from impasto.networks.painters import GALLERY, ManyStyles, load, many_styles
 from impasto.recipe import Recipe
@@ -38,10 +38,15 @@ class Dumoulin(Stylizer):
     can = Can(regions=False, any_style=False, int8=True)
 
     def __init__(
-        self, painter: ManyStyles, styles: Sequence[str], key: str, runtime: Runtime
+        self,
+        painter: ManyStyles,
+        styles: Sequence[str],
+        key: str,
+        runtime: Runtime,
+        passes: Passes,
     ) -> None:
         super().__init__()
-        self.styles, self.key, self.runtime = tuple(styles), key, runtime
+        self.styles, self.key, self.runtime, self.passes = tuple(styles), key, runtime, passes
         self.painter = runtime.place(painter).requires_grad_(False).eval()
         self.engine = Engine(self.painter.network, runtime, self.name)
 
@@ -49,7 +54,8 @@ class Dumoulin(Stylizer):
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Dumoulin":
         """The method with the packaged network."""
         painter, header = load(cls.name, GALLERY, many_styles)
-        return cls(painter, header.config["styles"], row_key(header), machine)
+        passes = Passes.between(recipe, recipe.style_scale)
+        return cls(painter, header.config["styles"], row_key(header), machine, passes)
 
     @classmethod
     def knows(cls, style: Style) -> bool:
@@ -97,12 +103,12 @@ class Dumoulin(Stylizer):
         )
 
     def cost(self, height: int, width: int) -> Cost:
-        """One pass."""
-        return one_pass(height, width)
+        """What its passes take."""
+        return self.passes.whole(height, width)
 
     def tiled(self, height: int, width: int, room: float) -> Cost:
-        """One and a half passes."""
-        return tiled_pass(self.painter.network, height, width, room, self.runtime)
+        """What its passes take, each one and a half times as long."""
+        return self.passes.tiled(self.painter.network, height, width, room, self.runtime)
 
     def rehearse(self, image: Image) -> Callable[[], object]:
         """One pass over that picture with the row that gives it back."""

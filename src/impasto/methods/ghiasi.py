@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from impasto.codes import Code, Region, at
-from impasto.costs import tiled_pass
+from impasto.costs import Passes
 from impasto.engines import Engine
-from impasto.feedforward import between, one_pass
+from impasto.feedforward import between
 from impasto.networks.encoders import Encoder
 from impasto.networks.painters import AnyStyle, any_style, load
 from impasto.networks.predictors import EMBEDDING
@@ -42,9 +42,11 @@ class Ghiasi(Stylizer):
     strength = 1.0
     can = Can(regions=False, int8=True)
 
-    def __init__(self, encoder: Encoder, painter: AnyStyle, runtime: Runtime) -> None:
+    def __init__(
+        self, encoder: Encoder, painter: AnyStyle, runtime: Runtime, passes: Passes
+    ) -> None:
         super().__init__()
-        self.runtime = runtime
+        self.runtime, self.passes = runtime, passes
         self.encoder = runtime.place(encoder).requires_grad_(False).eval()
         self.painter = runtime.place(painter).requires_grad_(False).eval()
         self.engine = Engine(self.painter.network, runtime, self.name)
@@ -53,7 +55,7 @@ class Ghiasi(Stylizer):
     def create(cls, encoder: Encoder, machine: Runtime, recipe: Recipe) -> "Ghiasi":
         """The method with the prediction that was trained on that encoder."""
         painter, _ = load(cls.name, encoder.name, any_style)
-        return cls(encoder, painter, machine)
+        return cls(encoder, painter, machine, Passes.between(recipe))
 
     def encode(self, style: Style, scale: float = 1.0) -> Code:
         """Embeddings by the long side of the canvas they are for: ``{"512/embedding": (1, 100)}``.
@@ -109,12 +111,12 @@ class Ghiasi(Stylizer):
         return self.painter.head(self.painter.predictor(seen))  # type: ignore[no-any-return]
 
     def cost(self, height: int, width: int) -> Cost:
-        """One pass."""
-        return one_pass(height, width)
+        """What its passes take."""
+        return self.passes.whole(height, width)
 
     def tiled(self, height: int, width: int, room: float) -> Cost:
-        """One and a half passes."""
-        return tiled_pass(self.painter.network, height, width, room, self.runtime)
+        """What its passes take, each one and a half times as long."""
+        return self.passes.tiled(self.painter.network, height, width, room, self.runtime)
 
     def rehearse(self, image: Image) -> Callable[[], object]:
         """One pass over that picture in a style that is nothing."""

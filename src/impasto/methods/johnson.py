@@ -16,10 +16,10 @@ import torch
 
 from impasto import weights
 from impasto.codes import Code, Region
-from impasto.costs import tiled_pass
+from impasto.costs import Passes
 from impasto.engines import Engine
 from impasto.errors import MissingWeights
-from impasto.feedforward import once, one_pass, untrained
+from impasto.feedforward import once, untrained
 from impasto.media.color import to_linear, to_srgb
 from impasto.networks.encoders import Encoder
 from impasto.networks.painters import load, one_style
@@ -44,9 +44,9 @@ class Johnson(Stylizer):
     strength = 1.0
     can = Can(regions=False, any_style=False, int8=True)
 
-    def __init__(self, styles: Sequence[str], runtime: Runtime) -> None:
+    def __init__(self, styles: Sequence[str], runtime: Runtime, passes: Passes) -> None:
         super().__init__()
-        self.styles, self.runtime = tuple(styles), runtime
+        self.styles, self.runtime, self.passes = tuple(styles), runtime, passes
         self.engines: dict[str, Engine] = {}
         self.loading = Lock()
 
@@ -63,7 +63,8 @@ class Johnson(Stylizer):
             )
         wanted = {Path(share.source).name.removesuffix(SUFFIX) for share in recipe.styles}
         styles.sort(key=lambda name: name not in wanted)  # the first is rehearsed, so it is read
-        return cls(styles, machine)
+        passes = Passes(max(1, len(recipe.styles) + len(recipe.masks)), recipe.style_scale)
+        return cls(styles, machine, passes)
 
     @classmethod
     def knows(cls, style: Style) -> bool:
@@ -137,12 +138,12 @@ class Johnson(Stylizer):
         return network
 
     def cost(self, height: int, width: int) -> Cost:
-        """One pass."""
-        return one_pass(height, width)
+        """What its passes take."""
+        return self.passes.whole(height, width)
 
     def tiled(self, height: int, width: int, room: float) -> Cost:
-        """One and a half passes."""
-        return tiled_pass(self._network(self.styles[0]), height, width, room, self.runtime)
+        """What its passes take, each one and a half times as long."""
+        return self.passes.tiled(self._network(self.styles[0]), height, width, room, self.runtime)
 
     def rehearse(self, image: Image) -> Callable[[], object]:
         """One pass over that picture in the first style."""

@@ -46,15 +46,17 @@ class _Inside:
         self.lock = threading.Lock()
 
     def listen(self) -> None:
-        for line in sys.stdin.buffer:
-            message = json.loads(line)
-            if "task" in message:
-                self.tasks.put(message["task"])
-                continue
-            with self.lock:
-                if self.busy:
-                    _interrupt()
-        os._exit(0)
+        try:
+            for line in sys.stdin.buffer:
+                message = json.loads(line)
+                if "task" in message:
+                    self.tasks.put(message["task"])
+                    continue
+                with self.lock:
+                    if self.busy:
+                        _interrupt()
+        finally:  # half a line, too: who spoke is gone
+            os._exit(0)
 
     def serve(self, work: Work) -> None:
         while True:

@@ -81,7 +81,7 @@ class Execution:
 
         Never returns when the worker is leaving: the job is not done.
         """
-        row = self.workshop.database.row(self.id)
+        row = _patient(lambda: self.workshop.database.row(self.id))
         if row is None or row.attributes.get("outcome"):
             return
         self.attributes = dict(row.attributes)
@@ -90,7 +90,7 @@ class Execution:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             started = self.attributes.get("started") or time.time()
-            self._note(started=started, hand=self.hand)
+            _patient(lambda: self._note(started=started, hand=self.hand))
             outcome = self._painted()
         except Stopped:
             outcome = self._last()

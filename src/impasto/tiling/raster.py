@@ -77,12 +77,13 @@ def resized(
     """
     height, width = size
     between = torch.float32 if dtype == torch.float32 else torch.float16
-    narrow = Raster.empty((source.size[0], width), between)
+    channels = source.levels.shape[1]
+    narrow = Raster.empty((source.size[0], width), between, channels)
     rows = max(1, STRIP // max(source.size[1], width))
     for tile in Grid(narrow.size).tiles((rows, width)):
         box = Box(tile.core.top, 0, tile.core.bottom, source.size[1])
         narrow.write(tile.core, _resampled(source.read(box), tile.core.size))
-    target = Raster.empty(size, dtype)
+    target = Raster.empty(size, dtype, channels)
     columns = max(1, STRIP // max(source.size[0], height))
     for tile in Grid(size).tiles((height, columns)):
         box = Box(0, tile.core.left, narrow.size[0], tile.core.right)

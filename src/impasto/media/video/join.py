@@ -16,6 +16,9 @@ from impasto.media.video.parts import Coding, Part, encoding, packets, pictures,
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """What FFmpeg calls the containers."""
 
+PLACE = ("location", "gps", "xyz")
+"""Parts of the names of tags that tell where a film was shot."""
+
 Timed = tuple[float, int, Any]
 """A packet with its place in the file: seconds, and a number of its own."""
 
@@ -198,13 +201,14 @@ def _moved(packet: Any, offset: int, cut: bool) -> None:
 
 
 def metadata(film: Film) -> dict[str, str]:
-    """Title and the like of a film; not how it was encoded."""
+    """Title and the like of a film; not how it was encoded, nor the place, as of pictures."""
     if film.loops is not None:
         return {}
     av = required("av")
     with av.open(str(film.path), metadata_errors="replace") as source:
         stale = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-        return {key: text for key, text in source.metadata.items() if key.lower() not in stale}
+        kept = {key: text for key, text in source.metadata.items() if key.lower() not in stale}
+    return {key: text for key, text in kept.items() if not any(w in key.lower() for w in PLACE)}
 
 
 def _chapters(source: Any, out: Any, shift: Fraction, end: Fraction) -> None:

@@ -37,6 +37,9 @@ CODECS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 
 NOTE = "work.json"
 
+SHOWN, START = ".npy", ".start.npy"
+"""Suffixes of the last painting of a part, and of what the painter goes on from."""
+
 LOSSLESS = ("ffv1", {"slicecrc": "0"})
 """What the frames of an animation are kept in until all are there."""
 
@@ -77,7 +80,15 @@ class Part:
 
     def last(self) -> NDArray[np.float32] | None:
         """The last painting in it, where that was kept.  ->  (H, W, 3)"""
-        path = self.path.with_suffix(".npy")
+        return self._kept(SHOWN)
+
+    def start(self) -> NDArray[np.float32] | None:
+        """What the painter goes on from behind it: that painting, or something else of it."""
+        start = self._kept(START)
+        return self.last() if start is None else start
+
+    def _kept(self, suffix: str) -> NDArray[np.float32] | None:
+        path = self.path.with_suffix(suffix)
         return np.load(path) if path.is_file() else None
 
 
@@ -115,21 +126,28 @@ class Encoder:
             self._file.mux(self._stream.encode(frame))
         self.times.append((pts, duration))
 
-    def close(self, last: NDArray[np.float32] | None = None) -> None:
+    def close(
+        self, last: NDArray[np.float32] | None = None, start: NDArray[np.float32] | None = None
+    ) -> None:
         """Finish the part and say so on the disk.
 
         last: the last painting, (H, W, 3), from which stability goes on after a stop
+        start: what the painter goes on from, (h, w, 3), where that is something else
         """
         with encoding(self.path):
             self._file.mux(self._stream.encode(None))
             self._file.close()
-        if last is not None:
-            kept = io.BytesIO()  # of a full disk numpy says nothing but a number
-            np.save(kept, last)
-            with replacing(self.path.with_suffix(".npy")) as file:
-                file.write(kept.getbuffer())
+        for suffix, picture in ((SHOWN, last), (START, start)):
+            if picture is not None:
+                self._keep(suffix, picture)
         with replacing(self.path.with_suffix(".json")) as file:
             file.write(json.dumps(self.times).encode())
+
+    def _keep(self, suffix: str, picture: NDArray[np.float32]) -> None:
+        kept = io.BytesIO()  # of a full disk numpy says nothing but a number
+        np.save(kept, picture)
+        with replacing(self.path.with_suffix(suffix)) as file:
+            file.write(kept.getbuffer())
 
 
 class Parts:
