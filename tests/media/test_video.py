@@ -1,5 +1,6 @@
 """Films in and out: times, sound, turns, colours, odd sizes, parts, animations."""
 
+import weakref
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -337,6 +338,29 @@ def test_transparency_is_kept(tmp_path: Path) -> None:
     pictures[0].save(path, "PNG", save_all=True, append_images=pictures[1:], duration=100)
     _, _, _, new = both(path, copy(path, tmp_path / "out.webp"))
     assert new[0].alpha is not None and (new[0].alpha == pixels[..., 3]).all()
+
+
+@pytest.mark.parametrize("suffix", ANIMATIONS)
+def test_few_frames_are_held_while_an_animation_is_written(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are: a minute of them would be gigabytes."""
+    known, most, real = list[weakref.ref[Image.Image]](), 0, Image.fromarray
+
+    def noted(pixels: np.ndarray) -> Image.Image:
+        nonlocal most
+        picture = real(pixels)
+        known.append(weakref.ref(picture))
+        most = max(most, sum(one() is not None for one in known))
+        return picture
+
+    monkeypatch.setattr(Image, "fromarray", noted)
+    frames = np.random.default_rng(0).integers(0, 255, (30, 8, 8, 4), np.uint8)
+    path = tmp_path / f"out{suffix}"
+    animation.write(animation.Pictures(lambda: iter(frames)), [40] * 30, 0, path)
+    assert 1 <= most <= 5
+    with Image.open(path) as written:
+        assert getattr(written, "n_frames", 1) == 30
 
 
 def test_an_animation_becomes_a_film_and_a_film_an_animation(tmp_path: Path) -> None:

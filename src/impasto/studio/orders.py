@@ -93,7 +93,7 @@ class Outcome(BaseModel):
     """As asked for; else it was cancelled, or failed for a ``reason``."""
     reason: str | None = None
     recipe: Recipe | None = None
-    """Settled: method, size and strength."""
+    """Settled: method, size and strength; of films only the method."""
     result: str | None = None
     """The file's name in ``jobs/<id>/``; of a cancelled one it is the last picture."""
     seconds: float | None = None

@@ -115,6 +115,24 @@ class _Rest:
         return islice(iter(self.pictures), 1, None)
 
 
+class _Turning:
+    """All but the first as one picture that turns into the next.
+
+    Pillow makes a list of the pictures of a WebP, which of a film would be gigabytes, but goes
+    through one of several frames as ``ImageSequence`` does.
+    """
+
+    def __init__(self, pictures: Pictures, count: int) -> None:
+        self.n_frames, self._left = count, iter(_Rest(pictures))
+        self._now: Image.Image | None = None
+
+    def seek(self, _: int) -> None:
+        self._now = next(self._left)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._now, name)
+
+
 def write(pictures: Pictures, durations: list[int], loops: int, path: Path) -> None:
     """Write an animation, all of it or nothing.
 
@@ -131,8 +149,11 @@ def write(pictures: Pictures, durations: list[int], loops: int, path: Path) -> N
         settings |= {"quality": 90, "method": 2}
     if kind != "GIF" or loops != 1:  # a GIF without the word is shown once
         settings["loop"] = loops
+    more: Any = _Rest(pictures)
+    if kind == "WEBP":
+        more = [_Turning(pictures, len(durations) - 1)] if len(durations) > 1 else []
     with replacing(path) as file:
-        first.save(file, kind, save_all=True, append_images=_Rest(pictures), **settings)
+        first.save(file, kind, save_all=True, append_images=more, **settings)
 
 
 def hundredths(durations: list[int]) -> list[int]:
