@@ -29,8 +29,8 @@ from impasto.pipeline import (
 )
 from impasto.recipe import STARTS, Recipe
 from impasto.runtime import runtime
-from impasto.sources import read_style
-from impasto.style import Style, about, check_encoder, gallery, named, open_style
+from impasto.sources import style_of
+from impasto.style import about, check_encoder, gallery, named, open_style
 from impasto.stylizer import Step
 from impasto.timings import so_far, spent
 
@@ -78,9 +78,7 @@ def like(source: str, encoder: str) -> list[tuple[str, float]]:
     method = Ghiasi.create(network, runtime(), Recipe())
     names = [name for name, path in gallery().items() if about(path)["encoder"] == encoder]
     codes = [method.embedding(named(name)) for name in names]
-    style = read_style(source)
-    style = style if isinstance(style, Style) else Style.of(style.pixels, network, mask=style.alpha)
-    check_encoder([style], encoder)
+    style = style_of(source, network)
     whole = torch.cat(codes)
     unit = torch.cdist(whole, whole).sum() / (len(names) * (len(names) - 1))
     distances = torch.cdist(method.embedding(style), whole)[0] / unit

@@ -18,8 +18,8 @@ from impasto.media import image as media
 from impasto.networks.encoders import Encoder, load_encoder
 from impasto.recipe import Recipe, StyleShare
 from impasto.runtime import runtime
-from impasto.sources import read_style
-from impasto.style import Style, check_encoder
+from impasto.sources import style_of
+from impasto.style import Style
 from impasto.stylizer import Image, Stylizer
 
 AnyStyle = str | Style | media.AnyPicture
@@ -65,7 +65,8 @@ class Hub(nn.Module):
         Raises as ``__init__`` does.
         """
         encoder, method = self._parts
-        return method.encode(_style(style, encoder))
+        given = style if isinstance(style, str | Style) else media.open_any(style)
+        return method.encode(style_of(given, encoder))
 
     def forward(
         self, content: Image, style: AnyStyle | Code | None = None, strength: float | None = None
@@ -146,16 +147,3 @@ def _channels_first(pictures: Any, name: str) -> Tensor:
     if not (low >= -0.01 and high <= 1.01):  # NaN is neither
         raise BadPicture(f"{name} must hold values in [0, 1], not {low:g} to {high:g}.")
     return values.clamp(0, 1).permute(0, 3, 1, 2).contiguous()
-
-
-def _style(style: AnyStyle, encoder: Encoder) -> Style:
-    """The Style of whatever a style is given as."""
-    name = "style"
-    if isinstance(style, str):
-        name, found = style, read_style(style)
-    else:
-        found = style if isinstance(style, Style) else media.open_any(style)
-    if not isinstance(found, Style):
-        return Style.of(found.pixels, encoder, name, mask=found.alpha)
-    check_encoder([found], encoder.name)
-    return found

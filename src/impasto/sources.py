@@ -40,9 +40,7 @@ def read_styles(
             check_visible(source.alpha, name)
             pixels, seen = source.pixels, None if source.alpha is None else source.alpha > 0
             pixels = color.match(pixels, photo, seen) if recipe.color == "match" else pixels
-            # With its suffix, or its folder: no picture passes for a style of the gallery.
-            called = Path(name).name if Path(name).suffix else name
-            source = Style.of(pixels, encoder, called, mask=source.alpha)
+            source = Style.of(pixels, encoder, _called(name), mask=source.alpha)
         styles[name] = source
     check_encoder(styles.values(), encoder.name)
     return styles, recolor
@@ -72,3 +70,24 @@ def read_style(source: str) -> Source:
     if not is_style(source) and (Path(source).suffix.lower() in media.SUFFIXES or is_file(source)):
         return media.read(source)
     return open_style(source)
+
+
+def style_of(source: str | Source, encoder: Encoder) -> Style:
+    """The Style of whatever names or holds one, as that encoder sees it.
+
+    Raises what ``read_style``, ``Style.of`` and ``check_encoder`` raise.
+    """
+    found = read_style(source) if isinstance(source, str) else source
+    if not isinstance(found, Style):
+        name = _called(source) if isinstance(source, str) else "style"
+        return Style.of(found.pixels, encoder, name, mask=found.alpha)
+    check_encoder([found], encoder.name)
+    return found
+
+
+def _called(name: str) -> str:
+    """What the style of that picture is called: like none of the gallery, whatever its file is.
+
+    With its suffix, or else with its folder.
+    """
+    return Path(name).name if Path(name).suffix else name

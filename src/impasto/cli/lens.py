@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from impasto.lens.view import View
     from impasto.networks.encoders import Encoder
-    from impasto.style import Style
 
 BESIDE = ("great-wave", "starry-night")
 """What a style is compared with by default: the first of them that it is not."""
@@ -143,12 +142,13 @@ def lens_gram(
     """Gram matrices of STYLE (a gallery name, picture or style file) beside those of another."""
     from impasto.lens.gram import gram
     from impasto.runtime import runtime
+    from impasto.sources import style_of
 
     sources = (style, beside or next(name for name in BESIDE if name != style))
 
     def view() -> "View":
         network = _load(encoder)
-        first, second = (_style(source, network) for source in sources)
+        first, second = (style_of(source, network) for source in sources)
         return gram(first, second, network, runtime(), size, seed)
 
     _show("gram", output, view)
@@ -177,17 +177,6 @@ def _read(photo: Path, size: int) -> "Tensor":
     if picture.alpha is not None:
         pixels = pixels * picture.alpha + (1 - picture.alpha)
     return media.scaled(pixels, min(size, max(pixels.shape[-2:])))
-
-
-def _style(source: str, network: "Encoder") -> "Style":
-    """A style by name or from its file, or made of a picture."""
-    from impasto.sources import read_style
-    from impasto.style import Style
-
-    found = read_style(source)
-    if isinstance(found, Style):
-        return found
-    return Style.of(found.pixels, network, Path(source).name, mask=found.alpha)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from impasto import weights
-from impasto.convert.torchvision_vgg import _load, _some
+from impasto.convert.torchvision_vgg import load_state, some_of
 from impasto.errors import BadInput, DamagedWeights
 from impasto.networks.lpips import PARTS, part
 from impasto.weights import Header
@@ -29,7 +29,7 @@ def import_file(path: Path, *, source: str | None = None) -> Path:
     Raises BadInput for a file that is neither, DamagedWeights for one that cannot be read,
     BadOutput where nothing can be stored.
     """
-    state, header = _load(path)
+    state, header = load_state(path)
     try:
         name, tensors = part_from(state)
     except BadInput as error:
@@ -49,7 +49,7 @@ def part_from(state: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
     shapes, published = part(name), PARTS[name]
     given = {_ours(key): tensor for key, tensor in state.items()}
     if missing := [key for key in shapes if key not in given]:
-        raise _not_it(name, f"it lacks {_some(missing)}")
+        raise _not_it(name, f"it lacks {some_of(missing)}")
     for key, shape in shapes.items():
         tensor = given[key].flatten() if name == "heads" else given[key]
         if tensor.shape != shape:

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from impasto import weights
-from impasto.convert.torchvision_vgg import _load, _some
+from impasto.convert.torchvision_vgg import load_state, some_of
 from impasto.download import file_sha256
 from impasto.errors import BadInput, DamagedWeights
 from impasto.networks.inception import ALL_BLOCKS, FILE, STEM, URL, Inception
@@ -29,7 +29,7 @@ def import_file(path: Path, *, source: str | None = None) -> Path:
     Raises BadInput for a file that is not this network, DamagedWeights for one that cannot be read,
     BadOutput where nothing can be stored.
     """
-    state, header = _load(path)
+    state, header = load_state(path)
     try:
         network = network_from(state)
     except BadInput as error:
@@ -59,9 +59,9 @@ def network_from(state: Mapping[str, Tensor]) -> Inception:
 def _difference(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
     """What keeps ``state`` from holding the filters of the network; empty where nothing does."""
     if missing := [key for key in own if key not in state]:
-        return f"it lacks {_some(missing)}"
+        return f"it lacks {some_of(missing)}"
     if surplus := [key for key in state if _kept(key) and key not in own]:
-        return f"it has {_some(surplus)} besides"
+        return f"it has {some_of(surplus)} besides"
     for key, tensor in own.items():
         if state[key].shape != tensor.shape:
             return f"{key} is {tuple(state[key].shape)}, expected {tuple(tensor.shape)}"

@@ -71,7 +71,7 @@ def import_file(
     """
     if name not in PUBLISHED:
         raise unknown("encoder", name, PUBLISHED)
-    state, header = _load(path)
+    state, header = load_state(path)
     try:
         encoder = encoder_from(state, name)
     except BadInput as error:
@@ -140,16 +140,17 @@ def _difference(state: Mapping[str, Tensor], name: str) -> str:
     with torch.device("meta"):  # shapes without memory
         own = Encoder(SHAPES[name]).state_dict()
     if missing := [key for key in keys if key not in state]:
-        return f"it lacks {_some(missing)}"
+        return f"it lacks {some_of(missing)}"
     if surplus := [k for k in state if k not in keys and k.startswith(("features.", "conv"))]:
-        return f"it has {_some(surplus)} besides the layers of a {_title(name)}"
+        return f"it has {some_of(surplus)} besides the layers of a {_title(name)}"
     for theirs, ours in keys.items():
         if state[theirs].shape != own[ours].shape:
             return f"{theirs} is {tuple(state[theirs].shape)}, expected {tuple(own[ours].shape)}"
     return ""
 
 
-def _some(names: list[str]) -> str:
+def some_of(names: list[str]) -> str:
+    """The first two names, and how many more there are."""
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return ", ".join(names[:2]) + more
 
@@ -158,7 +159,7 @@ def _title(name: str) -> str:
     return f"VGG-{name.removeprefix('vgg')}"
 
 
-def _load(path: Path) -> tuple[Mapping[str, Tensor], Header | None]:
+def load_state(path: Path) -> tuple[Mapping[str, Tensor], Header | None]:
     """The tensors of a file, and its header where it is one of our weights files."""
     if not path.is_file():
         raise BadInput(f"There is no file {path}.")

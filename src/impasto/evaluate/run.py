@@ -20,6 +20,7 @@ from impasto.evaluate.cells import (
 from impasto.evaluate.judge import Judge
 from impasto.evaluate.metrics import Figures
 from impasto.evaluate.worker import Painted, Worker
+from impasto.files import writing
 from impasto.media import image as media
 from impasto.sources import read_style
 from impasto.style import Style
@@ -41,7 +42,8 @@ def run(
 
     Raises BadOutput; KeyboardInterrupt passes through, and what is finished stays.
     """
-    _make(folder / PICTURES)
+    with writing(folder):
+        (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     path = folder / name
     kept = _kept(path)
     write_rows(path, kept)  # without torn lines
@@ -146,10 +148,3 @@ def control(cell: Cell, target: Path) -> Painted:
     except ImpastoError as error:
         return Painted("failed", str(error))
     return Painted(width=pixels.shape[-1], height=pixels.shape[-2])
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadOutput(f"Cannot make the folder {str(folder)!r}: {error.strerror}.") from error

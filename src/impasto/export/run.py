@@ -22,8 +22,8 @@ from impasto.media.samples import sample_photo
 from impasto.networks.encoders import Encoder, load_encoder
 from impasto.recipe import Recipe, StyleShare
 from impasto.runtime import Runtime
-from impasto.sources import read_style
-from impasto.style import SUFFIX, Style, check_encoder
+from impasto.sources import style_of
+from impasto.style import SUFFIX, Style
 from impasto.stylizer import Stylizer
 
 SUFFIX_ONNX = ".onnx"
@@ -60,7 +60,7 @@ def export(
     with weights.recorded() as read:
         looked = load_encoder(encoder)
         stylizer = methods.get(method).create(looked, Runtime(torch.device("cpu"), False), recipe)
-        known = [_style(source, looked) for source in styles]
+        known = [style_of(source, looked) for source in styles]
         codes = [stylizer.encode(style) for style in known]
         written = graph(stylizer, [style.name for style in known], half)
         example = codes[0] if codes else stylizer.encode(_any_style(stylizer, looked))
@@ -99,15 +99,6 @@ def _targets(target: Path, styles: Sequence[str]) -> list[Path]:
 def _name(source: str) -> str:
     name = Path(source).name
     return name.removesuffix(SUFFIX) if name.endswith(SUFFIX) else Path(name).stem
-
-
-def _style(source: str, encoder: Encoder) -> Style:
-    """A style by name or from a file, or that of a picture."""
-    found = read_style(source)
-    if not isinstance(found, Style):
-        return Style.of(found.pixels, encoder, Path(source).name, mask=found.alpha)
-    check_encoder([found], encoder.name)
-    return found
 
 
 def _any_style(method: Stylizer, encoder: Encoder) -> Style:

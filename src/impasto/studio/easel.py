@@ -16,13 +16,11 @@ from impasto.recipe import Recipe
 from impasto.regions import ALPHA
 from impasto.sources import Source
 from impasto.studio.boxed import Message, Work
-from impasto.studio.orders import SAMPLE
+from impasto.studio.orders import RESULT, SAMPLE
 from impasto.studio.reel import film
 from impasto.studio.report import Report, Tell, at_most
 from impasto.studio.speeds import in_one_piece, speeds
 from impasto.style import named
-
-RESULT = "result.png"
 
 Value = TypeVar("Value")
 

@@ -19,9 +19,8 @@ from impasto.storage import Missing, Storage, StorageDown
 from impasto.studio.box import Box, BoxDied, Message, Stopped
 from impasto.studio.database import CANCELLED, RUNNING, Database, Row
 from impasto.studio.limits import Limits
-from impasto.studio.orders import Order, Outcome, uploads
+from impasto.studio.orders import PREVIEW, RESULT, SCALE, Order, Outcome, uploads
 
-SCALE, PREVIEW, RESULT = "scale.safetensors", "preview.webp", "result.png"
 FILES = {"picture": "picture.png", "film": "film"}
 """What an upload of a kind is stored as."""
 

@@ -22,6 +22,12 @@ JOB = re.compile(r"[0-9a-f]{32}")
 SAMPLE = "sample:"
 """What the name of a sample photo starts with."""
 
+SCALE, PREVIEW = "scale.safetensors", "preview.webp"
+"""Files in the folder of a job: where an optimisation is, and how it looks."""
+
+RESULT, FILM = "result.png", "result.mp4"
+"""What came out, a picture or a film."""
+
 ALPHA = "alpha"
 """The mask that is the photo's own transparency."""
 

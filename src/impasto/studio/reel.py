@@ -10,9 +10,8 @@ from impasto.film_job import ROOM
 from impasto.media import image as media
 from impasto.recipe import Recipe
 from impasto.studio.boxed import Message
-from impasto.studio.report import PREVIEW, Tell, write_preview
-
-FILM = "result.mp4"
+from impasto.studio.orders import FILM, PREVIEW
+from impasto.studio.report import Tell, write_preview
 
 
 def film(task: Message, tell: Tell) -> Message:

@@ -14,10 +14,9 @@ from impasto.large import sized
 from impasto.media import image as media
 from impasto.pipeline import full_size, recolored
 from impasto.studio.boxed import Message
-from impasto.studio.scales import SCALE, read_scale, write_scale
+from impasto.studio.orders import PREVIEW, SCALE
+from impasto.studio.scales import read_scale, write_scale
 from impasto.stylizer import Step
-
-PREVIEW = "preview.webp"
 
 SMALL = 512
 """Long side of a preview, pixels."""

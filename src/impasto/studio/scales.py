@@ -5,9 +5,6 @@ from pathlib import Path
 
 from impasto.stylizer import Step
 
-SCALE = "scale.safetensors"
-"""The file's name in the folder of a job."""
-
 
 def write_scale(path: Path, step: Step, work: float) -> None:
     """Write the step that ended a scale, all of it or nothing; ``work``: megapixels so far."""

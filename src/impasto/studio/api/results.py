@@ -12,12 +12,11 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from impasto.studio.api import JobId, Owner, Services, Serving, giving, parts
-from impasto.studio.orders import JobView
+from impasto.studio.orders import FILM, RESULT, JobView
 from impasto.studio.problems import Refused
 
 router = APIRouter(tags=["results"])
 
-PNG, FILM = "result.png", "result.mp4"
 
 KINDS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4"}
 
@@ -138,7 +137,7 @@ def _name(view: JobView) -> str:
         }
         text = texts.get(view.state, f"The job failed and has no result: {view.reason}")
         raise Refused(409, text)
-    return FILM if view.kind == "film" else PNG
+    return FILM if view.kind == "film" else RESULT
 
 
 async def _converted(all: Services, path: Path, format: str, copies: ExitStack) -> Path:
