@@ -180,7 +180,7 @@ class Storage:
 
     def delete(self, key: str) -> None:
         """Delete what is under that key, if anything is."""
-        with suppress(Missing), _speaking(self.address(key), Unwritable):
+        with suppress(Missing), _speaking(self.address(key), Unreadable):
             _obstore().delete(self._store, self._name(key))
 
     def delete_prefix(self, prefix: str) -> None:
@@ -189,7 +189,7 @@ class Storage:
         if self.folder is not None:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         elif names := [self._name(stored.key) for stored in self.walk(prefix)]:
-            with suppress(Missing), _speaking(self.address(prefix), Unwritable):
+            with suppress(Missing), _speaking(self.address(prefix), Unreadable):
                 _obstore().delete(self._store, names)
 
     def sweep(self, before: float) -> None:
