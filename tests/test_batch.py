@@ -599,6 +599,17 @@ def test_formats(desk: Path) -> None:
     assert sizes[0] < 0.6 * sizes[1]
 
 
+def test_no_picture_takes_the_place_of_a_style(desk: Path, painting: Tensor) -> None:
+    (desk / "out").mkdir()
+    style = desk / "out" / "b.png"
+    media.write(painting, style)
+    content = style.read_bytes()
+    shares = ({"source": str(style)},)
+    with pytest.raises(BadOutput, match="would take its place"):
+        batch(order(desk, recipe=recipe(desk, styles=shares)), ignore)
+    assert style.read_bytes() == content
+
+
 def test_two_folders_into_one(desk: Path, photo: Tensor) -> None:
     """Photos of the same name are not the same; nothing is painted over."""
     batch(order(desk, recursive=False), ignore)

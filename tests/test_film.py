@@ -38,7 +38,7 @@ from impasto.keyframes import Keyframe, keyframes
 from impasto.media import image as media
 from impasto.media.video.colours import Colours, from_rgb
 from impasto.media.video.frames import Film, Frame, Span
-from impasto.media.video.parts import Coding, Encoder
+from impasto.media.video.parts import Coding, Encoder, takes_deep
 from impasto.media.video.source import open_film, read_frames
 from impasto.methods.gatys import Gatys
 from impasto.pipeline import prepare, run
@@ -321,12 +321,41 @@ def test_a_span_and_a_preview(clip: Path, tmp_path: Path) -> None:
     assert "preview" in [event["event"] for event in events]
 
 
+def test_no_film_takes_the_place_of_its_style(
+    clip: Path, tmp_path: Path, painting: torch.Tensor
+) -> None:
+    style = tmp_path / "painting.png"
+    media.write(painting, style)
+    told = Recipe.model_validate({"photo": str(clip), "styles": (str(style),)})
+    with pytest.raises(BadOutput, match="a file that is read"):
+        paint_film(told, style)
+
+
+def test_vp9_is_written_with_8_bits(tmp_path: Path) -> None:
+    """Where it is built without 10, as in PyAV; and that is told."""
+    deep = tmp_path / "deep.mkv"
+    with av.open(str(deep), "w") as out:
+        stream = out.add_stream("libx264", options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p10le"
+        stream.codec_context.time_base = Fraction(1, 25)
+        for index in range(3):
+            levels = picture(index).astype(np.uint16) * 257
+            frame = from_rgb(levels, Colours(), "yuv420p10le")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    _, events = paint(deep, tmp_path / "out.webm")
+    assert len(frames_of(tmp_path / "out.webm")[1]) == 3
+    if not takes_deep(".webm"):
+        assert any("8 bits" in str(event.get("text")) for event in events)
+
+
 def test_a_preview_does_not_take_the_place_of_the_film(tmp_path: Path) -> None:
     source = tmp_path / "cat.preview.png"
     pictures = [Image.fromarray(picture(index)) for index in range(3)]
     pictures[0].save(source, save_all=True, append_images=pictures[1:], duration=40)
     before = source.read_bytes()
-    with pytest.raises(BadOutput, match="the film that is read"):
+    with pytest.raises(BadOutput, match="a file that is read"):
         paint(source, tmp_path / "cat.gif", preview=True)
     assert source.read_bytes() == before
 

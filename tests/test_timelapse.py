@@ -97,8 +97,8 @@ def test_colours_are_those_of_the_result(photo_file: Path, tmp_path: Path) -> No
         ("t.mp4", {"method": "adain"}, BadInput, "adain paints at once.*gatys"),
         ("t.txt", {}, BadOutput, r"\.mp4.*\.gif"),
         ("none/t.mp4", {}, BadOutput, "no folder"),
-        ("out.png", {}, BadOutput, "the photo or its result"),
-        ("photo.png", {}, BadOutput, "the photo or its result"),
+        ("out.png", {}, BadOutput, "the picture itself"),
+        ("photo.png", {}, BadOutput, "a file that is read"),
     ],
 )
 def test_what_cannot_be_filmed_is_said_before_the_work(

@@ -106,7 +106,7 @@ def stylize_file(
         from impasto.timelapse import check_timelapse, with_steps
 
         recipe = with_steps(recipe)
-        check_timelapse(timelapse, recipe.photo, str(target))
+        check_timelapse(timelapse, recipe.sources(), target)
     with spent("reading"):
         photo = media.read(sys.stdin.buffer if recipe.photo == STDIO else recipe.photo)
     job = _prepared(recipe, photo, target)

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -55,8 +55,11 @@ def is_folder(source: str) -> bool:
         return False
 
 
-def obstacle(target: Path) -> str:
-    """Why no file can be written there, and what to do; empty where one can."""
+def obstacle(target: Path, read: Iterable[str] = ()) -> str:
+    """Why no file can be written there, and what to do; empty where one can.
+
+    read: what the work begins with, of which some may be files
+    """
     folder = Path(os.path.realpath(target)).parent
     if not folder.is_dir():
         return f"there is no folder {target.parent}. Create it first"
@@ -64,4 +67,6 @@ def obstacle(target: Path) -> str:
         return "it is a folder. Name a file"
     if target.exists() and not target.is_file():
         return "it is not a regular file"
+    if target.exists() and any(is_file(name) and target.samefile(name) for name in read):
+        return "it is a file that is read. Name another"
     return "" if os.access(folder, os.W_OK) else "permission denied"

@@ -72,9 +72,9 @@ def paint_film(
     check_recipe(recipe, stable)
     _check(every, span)
     film = open_film(Path(recipe.photo))
-    check_film_target(target, film)
+    check_film_target(target, recipe.sources())
     if preview:
-        check_film_target(preview_of(target), film)
+        check_film_target(preview_of(target), recipe.sources())
     first, painted = _first(film, span), _painted(film, span, stable, every)
     work = _work(recipe, film, (stable, every), span, target)
     folder = target.with_name(f".{target.name}.parts")
@@ -244,6 +244,8 @@ def _announce(
         }
     )
     notices = list(job.notices)
+    if film.deep and not coding.deep and not coding.animated:
+        notices.append(f"{coding.suffix} is written with 8 bits here; .mp4 and .mkv keep 10.")
     if coding.layout.startswith("yuv444p"):
         size = f"{coding.width} x {coding.height}"
         notices.append(
@@ -267,7 +269,7 @@ def _work(
     """All that the painted frames depend on: what was finished for other work is of no use."""
     status = film.path.stat()
     return {
-        "film": [str(film.path), status.st_size, status.st_mtime_ns],
+        "film": [str(film.path.absolute()), status.st_size, status.st_mtime_ns],
         "painting": fingerprint(recipe, *steadied, asdict(span)),
         "suffix": target.suffix.lower(),
     }

@@ -17,7 +17,7 @@ from impasto.job import Job
 from impasto.keyframes import Keyframe
 from impasto.media import image as media
 from impasto.media.video.frames import Film, Frame, Pixels
-from impasto.media.video.parts import CODECS, Coding
+from impasto.media.video.parts import CODECS, Coding, takes_deep
 from impasto.overlap import side_by_side
 from impasto.pipeline import full_size, recolored, regions, run
 from impasto.stylizer import Stylizer
@@ -123,7 +123,7 @@ def coded(film: Film, job: Job, target: Path) -> Coding:
     suffix = target.suffix.lower()
     if suffix in CODECS and (height, width) != (film.height, film.width):
         height, width = max(2, height - height % 2), max(2, width - width % 2)
-    colours, deep = film.colours.painted, film.deep and suffix in CODECS
+    colours, deep = film.colours.painted, film.deep and takes_deep(suffix)
     return Coding(suffix, width, height, film.time_base, colours, deep, film.aspect)
 
 

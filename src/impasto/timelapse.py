@@ -1,7 +1,7 @@
 """The film of an optimisation: how a picture comes about, in about ten seconds."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -72,18 +72,16 @@ def with_steps(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def check_timelapse(target: Path, *others: str) -> None:
+def check_timelapse(target: Path, read: Iterable[str], result: Path) -> None:
     """Find out before the work whether the film can be written there.
 
-    others: what is read and written besides
+    read: what the work begins with; result: where the picture goes
 
     Raises BadOutput.
     """
-    # A folder is never the file that is written.
-    nothing = Film(target.parent, 0, 0, TICK, Colours())
-    check_film_target(target, nothing)
-    if target.resolve() in {Path(other).resolve() for other in others}:
-        raise BadOutput(f"{target} cannot be written: it is the photo or its result. Name another.")
+    check_film_target(target, read)
+    if target.resolve() == result.resolve():
+        raise BadOutput(f"{target} cannot be written: it is the picture itself. Name another.")
 
 
 @contextmanager

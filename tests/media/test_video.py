@@ -300,6 +300,39 @@ def test_a_film_that_is_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -> N
     assert any("cut short" in text for text in notices)
 
 
+def test_every_frame_lasts_until_the_next(tmp_path: Path) -> None:
+    """Also where frames are stored in another order than they are shown in (B-frames)."""
+    film = open_film(make_film(tmp_path / "in.mp4", [0, 100, 150, 400, 420, 440, 1000, 1010, 1100]))
+    found = list(read_frames(film, Span(), print))
+    gaps = [b.pts - a.pts for a, b in pairwise(found)]
+    assert [frame.duration for frame in found[:-1]] == gaps
+    assert 0 < found[-1].duration <= max(gaps)
+
+
+def test_converting_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For high dynamic range it takes more than a second."""
+    made = list[object]()
+    real = reader.reformatter
+
+    def counted() -> object:
+        made.append(real())
+        return made[-1]
+
+    film = open_film(make_film(tmp_path / "in.mp4", list(range(0, 900, 100))))
+    monkeypatch.setattr(reader, "reformatter", counted)
+    monkeypatch.setattr("impasto.media.video.colours.reformatter", pytest.fail)
+    assert len(list(read_frames(film, Span(), print))) == 9 and len(made) == 1
+
+
+def test_what_ffmpeg_would_take_for_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name with a colon is a name."""
+    monkeypatch.chdir(tmp_path)
+    film = open_film(make_film(tmp_path / "talk: 1.mp4", [0, 100]).relative_to(tmp_path))
+    assert len(list(read_frames(film, Span(), print))) == 2
+
+
 def test_reading_goes_on_after_a_frame(tmp_path: Path) -> None:
     film = open_film(make_film(tmp_path / "in.mp4", list(range(0, 9000, 100))))
     every = [f.pts for f in read_frames(film, Span(), print)]
@@ -361,6 +394,10 @@ def test_few_frames_are_held_while_an_animation_is_written(
     assert 1 <= most <= 5
     with Image.open(path) as written:
         assert getattr(written, "n_frames", 1) == 30
+
+
+def test_a_gif_shows_a_frame_for_eleven_minutes_at_most(tmp_path: Path) -> None:
+    assert animation.hundredths([10, 40, 900_000]) == [20, 40, 655_350]
 
 
 def test_an_animation_becomes_a_film_and_a_film_an_animation(tmp_path: Path) -> None:
@@ -427,6 +464,26 @@ def test_a_part_keeps_what_is_shown_and_what_is_gone_on_from(tmp_path: Path) -> 
     parts.remove()
 
 
+def test_parts_that_are_not_whole_begin_anew(tmp_path: Path) -> None:
+    """As a power cut leaves them: without frames, with half a list, with half a note."""
+    work: dict[str, object] = {"a": 1}
+    parts = Parts(tmp_path / "parts", work)
+    for _ in range(3):
+        encoder = parts.next(Coding(".mp4", 32, 32, TICK, Colours()))
+        encoder.write(np.zeros((32, 32, 3), np.uint8), 7, 20)
+        encoder.close()
+    assert len(parts.finished()) == 3
+    (tmp_path / "parts" / "00002.nut").write_bytes(b"")
+    assert len(parts.finished()) == 2
+    (tmp_path / "parts" / "00001.json").write_text("[[7")
+    assert len(parts.finished()) == 1
+    parts.release()
+    (tmp_path / "parts" / "work.json").write_text('{"work"')
+    anew = Parts(tmp_path / "parts", work)
+    assert anew.lost == 1 and not anew.finished()
+    anew.remove()
+
+
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     parts = Parts(tmp_path / "parts", {})
     with pytest.raises(BadOutput, match="Another process"):
@@ -449,14 +506,14 @@ def test_targets_are_checked_before_the_work(tmp_path: Path) -> None:
     refused: list[tuple[Path, str]] = [
         (tmp_path / "out.xyz", "a film ends in .mp4"),
         (tmp_path / "no" / "out.mp4", "Create it first"),
-        (film.path, "the film that is read"),
+        (film.path, "a file that is read"),
     ]
     for target, words in refused:
         with pytest.raises(BadOutput, match=words):
-            check_film_target(target, film)
+            check_film_target(target, [str(film.path)])
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(BadOutput, match="folder"):
-        check_film_target(tmp_path / "folder.mp4", film)
+        check_film_target(tmp_path / "folder.mp4", [])
 
 
 def test_a_frame_that_is_no_yuv_keeps_its_levels() -> None:

@@ -13,6 +13,7 @@ from zlib import crc32
 from impasto.batch.films import FILMS, suffix_of
 from impasto.batch.tasks import Remote
 from impasto.errors import BadInput, BadPicture
+from impasto.files import is_folder
 from impasto.media.encode import FORMATS
 from impasto.media.image import SUFFIXES
 from impasto.storage import Storage
@@ -135,7 +136,8 @@ def _walked(
 def _left_out(folder: Path, output: Path | None) -> bool:
     if folder.name.startswith(".") or folder.is_symlink():
         return True
-    return folder.resolve() == output or (folder / STAGE).is_dir()
+    # What may not be looked into is no such folder; that it cannot be read is told of later.
+    return folder.resolve() == output or is_folder(str(folder / STAGE))
 
 
 def _loose(paths: Sequence[Path]) -> dict[str, Path]:

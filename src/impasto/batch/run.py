@@ -1,7 +1,7 @@
 """A batch: what of the photos is not finished is painted, and written down."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from impasto.batch.ledger import Ledger
 from impasto.batch.manifest import Known, Manifest, Row, item_key
 from impasto.batch.ray import RayCrew
 from impasto.batch.tasks import Done, Manner, Task
-from impasto.errors import BadInput
+from impasto.errors import BadInput, BadOutput
 from impasto.estimate import free
+from impasto.files import is_file
 from impasto.film import STABLE
 from impasto.film_job import ROOM
 from impasto.fingerprint import fingerprint
@@ -176,11 +177,21 @@ class _Plan:
         chosen = targets(
             list(sources), self.order.kind, owners, lambda owner: _lost(owner, sources), films
         )
+        _check_spared(self.order, {*chosen.values()})
         return [
             Item(name, sources[name], chosen[name], name in films)
             for name in chosen
             if mine(name, self.order.shard)
         ]
+
+
+def _check_spared(order: Order, targets: Set[str]) -> None:
+    """Raise BadOutput where a picture would take the place of a style or a mask."""
+    for name in order.recipe.sources():
+        if isinstance(order.output, Path) and name and is_file(name):
+            path, folder = Path(name).resolve(), order.output.resolve()
+            if path.is_relative_to(folder) and path.relative_to(folder).as_posix() in targets:
+                raise BadOutput(f"{name} is read, and a picture would take its place. Move it.")
 
 
 def _owner(row: Known, sources: Mapping[str, Source]) -> str:

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from torch import Tensor
 
 from impasto.errors import BadOutput, unknown
-from impasto.files import is_file, obstacle, replacing
+from impasto.files import obstacle, replacing
 from impasto.media.levels import interleaved
 from impasto.media.profile import srgb_profile
 
@@ -117,10 +117,7 @@ def check_target(
     file, a file that is read, missing permission, or a picture too long for the format.
     """
     kind = _format(target.suffix, str(target))
-    reason = obstacle(target)
-    if not reason and target.exists() and any(is_file(x) and target.samefile(x) for x in read):
-        reason = "it is a file that is read. Name another"
-    if reason:
+    if reason := obstacle(target, read):
         raise BadOutput(f"{target} cannot be written: {reason}.")
     longest = LONGEST_SIDE.get(kind)
     if size and longest and max(size) > longest:

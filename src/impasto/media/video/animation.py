@@ -23,6 +23,9 @@ KINDS = {".gif": "GIF", ".webp": "WEBP", ".apng": "PNG", ".png": "PNG"}
 SHORTEST = 20
 """Milliseconds: what a GIF asks to be shown for less is shown for 100, by every browser."""
 
+LONGEST = 655_350
+"""Milliseconds that a GIF can show a frame at most."""
+
 DEFAULT = 100
 """Milliseconds that a frame without a duration is shown."""
 
@@ -160,7 +163,7 @@ def hundredths(durations: list[int]) -> list[int]:
     """Durations in whole hundredths of a second, as GIF has them, without drifting away."""
     ends = np.rint(np.cumsum(durations) / 10).astype(int) * 10
     steps = np.diff(ends, prepend=0)
-    return [max(SHORTEST, int(step)) for step in steps]
+    return [min(LONGEST, max(SHORTEST, int(step))) for step in steps]
 
 
 def _kind(path: Path) -> str | None:

@@ -63,26 +63,45 @@ def of_frame(frame: Any) -> Colours:
     )
 
 
+def reformatter() -> Any:
+    """What converts frames: to be kept for a film, since it prepares for the first for a second."""
+    from av.video.reformatter import VideoReformatter
+
+    return VideoReformatter()
+
+
 def to_rgb(
-    frame: Any, colours: Colours, deep: bool, size: tuple[int, int] | None = None
+    frame: Any,
+    colours: Colours,
+    deep: bool,
+    size: tuple[int, int] | None = None,
+    shape: Any = None,
 ) -> NDArray[Any]:
     """A decoded frame as RGB.  ->  (H, W, 3), uint8, or uint16 where ``deep``
 
     size: width and height, where they are not to be those of the frame
+    shape: a ``reformatter`` of frames that are alike, which are converted sooner with it
     """
     if colours.matrix != RGB:
         frame.colorspace, frame.color_range = colours.matrix, colours.range
     wide = {"dst_color_trc": BT709, "dst_color_primaries": BT709} if colours.wide else {}
     kind = "rgb48le" if deep else "rgb24"
-    done = frame.reformat(
-        *(size or ()), format=kind, dst_color_range=FULL, interpolation=_exact(deep), **wide
+    done = (shape or reformatter()).reformat(
+        *(frame, *(size or ())),
+        format=kind,
+        dst_color_range=FULL,
+        interpolation=_exact(deep),
+        **wide,
     )
     pixels: NDArray[Any] = done.to_ndarray()
     return pixels
 
 
-def from_rgb(pixels: NDArray[Any], colours: Colours, layout: str) -> Any:
-    """An RGB or RGBA array as a frame ready to be encoded in ``layout``, such as yuv420p."""
+def from_rgb(pixels: NDArray[Any], colours: Colours, layout: str, shape: Any = None) -> Any:
+    """An RGB or RGBA array as a frame ready to be encoded in ``layout``, such as yuv420p.
+
+    shape: a ``reformatter`` of frames that are alike
+    """
     import av
 
     kind = "rgba" if pixels.shape[2] == 4 else "rgb48le" if pixels.dtype == np.uint16 else "rgb24"
@@ -90,7 +109,8 @@ def from_rgb(pixels: NDArray[Any], colours: Colours, layout: str) -> Any:
     if layout == "bgra":
         return frame.reformat(format=layout)
     matrix = 5 if colours.matrix == BT601 else colours.matrix  # as swscale calls it
-    done = frame.reformat(
+    done = (shape or reformatter()).reformat(
+        frame,
         format=layout,
         dst_colorspace=matrix,
         dst_color_range=colours.range,

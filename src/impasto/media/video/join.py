@@ -16,6 +16,8 @@ from impasto.media.video.parts import Coding, Part, encoding, packets, pictures,
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """What FFmpeg calls the containers."""
 
+MOST = "A film named .mkv takes almost everything"
+
 PLACE = ("location", "gps", "xyz")
 """Parts of the names of tags that tell where a film was shot."""
 
@@ -47,7 +49,7 @@ def assemble(
     with (
         replacing(target) as file,
         encoding(target),
-        av.open(file.name, "w", format=kind, options=options) as out,
+        av.open(str(Path(file.name).absolute()), "w", format=kind, options=options) as out,
     ):
         out.metadata.update({**metadata(film), "comment": comment})
         _copy(parts, coding, film, span, out, on_notice)
@@ -59,7 +61,7 @@ def _copy(
     av = required("av")
     shift = _shift(parts, film, span)
     end = sum(parts[-1].times[-1]) * film.time_base
-    with av.open(str(parts[0].path)) as first:
+    with av.open(str(parts[0].path.absolute())) as first:
         stream = out.add_stream_from_template(first.streams.video[0])
         stream.time_base = coding.time_base
         if (rate := _rate(parts, coding.time_base)) is not None:
@@ -72,7 +74,7 @@ def _copy(
             for _, _, packet in video:
                 out.mux(packet)
             return
-        with av.open(str(film.path), metadata_errors="replace") as source:
+        with av.open(str(film.path.absolute()), metadata_errors="replace") as source:
             streams = _others(source, out, on_notice)
             _chapters(source, out, shift, end)
             out.start_encoding()
@@ -148,7 +150,8 @@ def _others(source: Any, out: Any, on_notice: OnNotice) -> Mapping[int, Any]:
             copy = out.add_stream_from_template(stream)
         except ValueError:
             text = f"{out.format.name} holds no {what} of the kind {codec}"
-            on_notice(f"Left out: {text}. A film named .mkv takes almost everything.")
+            here = out.format.name == "matroska"
+            on_notice(f"Left out: {text}. {'An .mp4 holds it' if here else MOST}.")
             continue
         copy.time_base = stream.time_base
         copy.metadata.update(stream.metadata)
@@ -205,7 +208,7 @@ def metadata(film: Film) -> dict[str, str]:
     if film.loops is not None:
         return {}
     av = required("av")
-    with av.open(str(film.path), metadata_errors="replace") as source:
+    with av.open(str(film.path.absolute()), metadata_errors="replace") as source:
         stale = {"major_brand", "minor_version", "compatible_brands", "encoder"}
         kept = {key: text for key, text in source.metadata.items() if key.lower() not in stale}
     return {key: text for key, text in kept.items() if not any(w in key.lower() for w in PLACE)}

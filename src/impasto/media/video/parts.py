@@ -6,6 +6,7 @@ then, once that is complete, a list of the times of its frames. What has no list
 
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from impasto.errors import BadOutput
 from impasto.files import replacing, writing
-from impasto.media.video.colours import Colours, from_rgb, tag
+from impasto.media.video.colours import Colours, from_rgb, reformatter, tag
 from impasto.media.video.frames import required
 
 H264 = ("libx264", {"crf": "18", "preset": "veryfast", "partitions": "i8x8"})
@@ -34,6 +35,15 @@ CODECS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
 }
 """Encoder and its settings by suffix of a film; all else that can be written is an animation."""
+
+
+def takes_deep(suffix: str) -> bool:
+    """Whether a film of that suffix can have 10 bits here; VP9 is built without, mostly."""
+    if suffix not in CODECS:
+        return False
+    codec = required("av").Codec(CODECS[suffix][0], "w")
+    return any(layout.name == "yuv420p10le" for layout in codec.video_formats)
+
 
 NOTE = "work.json"
 
@@ -99,9 +109,10 @@ class Encoder:
         av = required("av")
         self.path, self.coding = path, coding
         self.times: list[tuple[int, int]] = []
+        self._shape = reformatter()
         codec, options = LOSSLESS if coding.animated else CODECS[coding.suffix]
         with encoding(path):
-            self._file = av.open(str(path), "w", format="nut")
+            self._file = av.open(str(path.absolute()), "w", format="nut")
             self._stream = self._file.add_stream(codec, options=dict(options))
             self._set_up(self._stream.codec_context)
 
@@ -119,7 +130,7 @@ class Encoder:
 
         Raises BadOutput where the disk is full.
         """
-        frame = from_rgb(pixels, self.coding.colours, self.coding.layout)
+        frame = from_rgb(pixels, self.coding.colours, self.coding.layout, self._shape)
         first = self.times[0][0] if self.times else pts
         frame.pts, frame.duration, frame.time_base = pts - first, duration, self.coding.time_base
         with encoding(self.path):
@@ -137,6 +148,8 @@ class Encoder:
         with encoding(self.path):
             self._file.mux(self._stream.encode(None))
             self._file.close()
+            with self.path.open("rb") as file:  # before anything says that it is whole
+                os.fsync(file.fileno())
         for suffix, picture in ((SHOWN, last), (START, start)):
             if picture is not None:
                 self._keep(suffix, picture)
@@ -184,9 +197,8 @@ class Parts:
     def finished(self) -> list[Part]:
         """All finished parts in order."""
         found: list[Part] = []
-        while (path := self._path(len(found))).with_suffix(".json").is_file():
-            times = json.loads(path.with_suffix(".json").read_text())
-            found.append(Part(path, tuple((pts, duration) for pts, duration in times)))
+        while (part := _finished(self._path(len(found)))) is not None:
+            found.append(part)
         return found
 
     def next(self, coding: Coding) -> Encoder:
@@ -206,10 +218,21 @@ class Parts:
         return self.folder / f"{index:05}.nut"
 
 
+def _finished(path: Path) -> Part | None:
+    """The part in that file; None where it is not whole, as after a power cut."""
+    try:
+        times = json.loads(path.with_suffix(".json").read_text())
+        return Part(path, tuple((a, b) for a, b in times)) if path.stat().st_size else None
+    except (OSError, ValueError):
+        return None
+
+
 def begun(folder: Path, work: Mapping[str, object]) -> Mapping[str, object] | None:
     """What the run settled that has begun this work; None where none has."""
-    note = folder / NOTE
-    known = json.loads(note.read_text()) if note.is_file() else {}
+    try:
+        known = json.loads((folder / NOTE).read_text())
+    except (OSError, ValueError):  # not there, or torn
+        known = {}
     same = known.get("work") == json.loads(json.dumps(work))
     return dict(known["settled"]) if same else None
 
@@ -227,7 +250,7 @@ def encoding(path: Path) -> Iterator[None]:
 def packets(part: Part) -> list[Any]:
     """The encoded frames of a part in the order in which they are decoded."""
     av = required("av")
-    with av.open(str(part.path)) as file:
+    with av.open(str(part.path.absolute())) as file:
         return [packet for packet in file.demux(file.streams.video[0]) if packet.size]
 
 
@@ -244,6 +267,6 @@ def pictures(parts: Sequence[Part]) -> Iterator[NDArray[np.uint8]]:
     """The frames of lossless parts, one after the other.  ->  (H, W, 4)"""
     av = required("av")
     for part in parts:
-        with av.open(str(part.path)) as file:
+        with av.open(str(part.path.absolute())) as file:
             for frame in file.decode(video=0):
                 yield frame.to_ndarray(format="rgba")

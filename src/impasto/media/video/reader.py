@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.errors import BadPicture
-from impasto.media.video.colours import of_frame, to_rgb
+from impasto.media.video.colours import of_frame, reformatter, to_rgb
 from impasto.media.video.frames import Film, Frame, OnNotice, Span, required
 
 MICRO = 1_000_000
@@ -57,18 +57,17 @@ def frames(film: Film, span: Span, after: int | None, on_notice: OnNotice) -> It
     start, stop = span.inside(film)
     start = start if after is None else max(start, after + 1)
     with opened(film.path) as (container, stream):
+        shape, last = reformatter(), -(2**62)
         broken: list[str] = []
-        last = -(2**62)
-        for frame in _from(film, container, stream, start, broken):
-            pts = _time(frame, film, last)
+        for frame, pts, end in _timed(_from(film, container, stream, start, broken), film, stream):
             if pts >= stop:
                 break
             last = pts
             if pts >= start:
                 turn, size = matrix(frame), (film.width, film.height)
                 stored = size[::-1] if turn[0] == turn[3] == 0 else size  # all alike
-                pixels = upright(to_rgb(frame, of_frame(frame), film.deep, stored), turn)
-                yield Frame(np.ascontiguousarray(pixels), pts, frame.duration or 0)
+                levels = to_rgb(frame, of_frame(frame), film.deep, stored, shape)
+                yield Frame(np.ascontiguousarray(upright(levels, turn)), pts, end - pts)
         else:
             _tell_end(film, last, on_notice)
         if broken:
@@ -83,7 +82,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """
     av = required("av")
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = av.open(str(path.absolute()), metadata_errors="replace")
     except av.FFmpegError as error:
         raise _unreadable(path, error) from error
     with container:
@@ -158,6 +157,23 @@ def _from(film: Film, container: Any, stream: Any, start: int, broken: list[str]
     broken.clear()
     with opened(film.path) as (again, same):
         yield from decoded(again, same, broken)
+
+
+def _timed(frames: Iterator[Any], film: Film, stream: Any) -> Iterator[tuple[Any, int, int]]:
+    """Each frame with the tick when it is shown and the one when the next is, or all ends.
+
+    What a decoder says of how long may be of another frame, where they are stored in another order.
+    """
+    held, since = None, -(2**62)
+    for frame in frames:
+        now = _time(frame, film, since)
+        if held is not None:
+            yield held, since, now
+        held, since = frame, now
+    if held is not None:
+        end = (stream.start_time or 0) + (stream.duration or 0)
+        known = [ticks for ticks in (held.duration, end - since) if ticks and ticks > 0]
+        yield held, since, since + min(known, default=0)
 
 
 def _time(frame: Any, film: Film, last: int) -> int:

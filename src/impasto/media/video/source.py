@@ -1,6 +1,6 @@
 """Any film or animation: what is known of it, its frames, and whether a result can be written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from impasto.errors import BadOutput
@@ -28,19 +28,18 @@ def read_frames(
     return animation.frames(film, span, after, on_notice)
 
 
-def check_film_target(target: Path, film: Film) -> None:
+def check_film_target(target: Path, read: Iterable[str]) -> None:
     """Find out before the work whether a film can be written there.
 
+    read: what the work begins with, of which some may be files
+
     Raises BadOutput for an unknown suffix, a missing folder, a folder in the place of the file,
-    missing permission, and the film itself.
+    missing permission, and a file that is read.
     """
     if target.suffix.lower() not in {*CODECS, *KINDS}:
         films, moving = (", ".join(kinds) for kinds in (CODECS, KINDS))
         raise BadOutput(
             f"{target} cannot be written: a film ends in {films}, an animation in {moving}."
         )
-    reason = obstacle(target)
-    if not reason and target.exists() and target.samefile(film.path):
-        reason = "it is the film that is read. Name another file"
-    if reason:
+    if reason := obstacle(target, read):
         raise BadOutput(f"{target} cannot be written: {reason}.")
