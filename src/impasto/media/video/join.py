@@ -151,7 +151,7 @@ def _others(source: Any, out: Any, on_notice: OnNotice) -> Mapping[int, Any]:
         except ValueError:
             text = f"{out.format.name} holds no {what} of the kind {codec}"
             here = out.format.name == "matroska"
-            on_notice(f"Left out: {text}. {'An .mp4 holds it' if here else MOST}.")
+            on_notice(f"Left out: {text}. {'An .mp4 may hold it' if here else MOST}.")
             continue
         copy.time_base = stream.time_base
         copy.metadata.update(stream.metadata)
