@@ -366,6 +366,20 @@ def test_no_style_is_made_under_a_name_of_the_gallery(painting: Tensor, tmp_path
         make([tmp_path / "a.png"], "compact", "udnie")
 
 
+def test_a_style_of_ones_own_may_be_made_anew(home: Path, painting: Tensor, tmp_path: Path) -> None:
+    network = Encoder(SHAPES["compact"], "compact")
+    header = weights.Header("encoder", "compact")
+    weights.write(home / "encoder-compact.safetensors", network.state_dict(), header)
+    media.write(painting, tmp_path / "a.png")
+    file = weights.user_folder().parent / "styles" / "mine.style.safetensors"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    make([tmp_path / "a.png"], "compact", "mine", file).save(file)
+    assert gallery()["mine"] == file
+    assert make([tmp_path / "a.png"], "compact", "mine", file).name == "mine"
+    with pytest.raises(BadInput, match="'mine' is a style of the gallery"):
+        make([tmp_path / "a.png"], "compact", "mine", tmp_path / "mine.style.safetensors")
+
+
 def test_style_by_encoder_name(home: Path, painting: Tensor) -> None:
     with pytest.raises(MissingWeights, match="pull vgg19"):
         Style.of(painting, "vgg19")

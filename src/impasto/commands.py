@@ -30,8 +30,8 @@ from impasto.pipeline import (
 from impasto.recipe import STARTS, Recipe
 from impasto.runtime import runtime
 from impasto.sources import style_of
-from impasto.style import about, check_encoder, gallery, named, open_style
-from impasto.stylizer import Step
+from impasto.style import Style, about, check_encoder, gallery, open_style
+from impasto.stylizer import OnStep, Step
 from impasto.timings import so_far, spent
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ def like(source: str, encoder: str) -> list[tuple[str, float]]:
 
     network = load_encoder(encoder)
     method = Ghiasi.create(network, runtime(), Recipe())
-    names = [name for name, path in gallery().items() if about(path)["encoder"] == encoder]
-    codes = [method.embedding(named(name)) for name in names]
+    known = {name: path for name, path in gallery().items() if about(path)["encoder"] == encoder}
+    codes = [method.embedding(Style.load(path)) for path in known.values()]
     style = style_of(source, network)
     whole = torch.cat(codes)
-    unit = torch.cdist(whole, whole).sum() / (len(names) * (len(names) - 1))
+    unit = torch.cdist(whole, whole).sum() / (len(known) * (len(known) - 1))
     distances = torch.cdist(method.embedding(style), whole)[0] / unit
-    return sorted(zip(names, distances.tolist(), strict=True), key=lambda pair: pair[1])
+    return sorted(zip(known, distances.tolist(), strict=True), key=lambda pair: pair[1])
 
 
 def stylize_file(
@@ -114,21 +114,10 @@ def stylize_file(
     for text in job.notices:
         on_event({"event": "notice", "text": text})
 
-    # Where it goes tile by tile there is no picture on the way.
-    every = preview_every if job.stylizer.can.steps and str(target) != STDIO else None
-
-    def step(step: Step) -> None:
-        on_event({"event": "step", "done": step.done, "total": step.total, **_sums(step.losses)})
-        if every and step.done % every == 0:
-            save(recolored(job, full_size(job, step.image)), photo, job.recipe, target)
-            on_event({"event": "preview", "output": str(target), "done": step.done})
-        if film is not None:
-            film.add(step)
-
     with _filming(job, timelapse) as film:
         try:
             with spent("painting"):
-                result = paint(job, step)
+                result = paint(job, _listener(job, photo, target, on_event, preview_every, film))
         except Interrupted as interruption:
             result = interruption.result
         with undisturbed(), spent("writing"):
@@ -150,6 +139,29 @@ def _prepared(recipe: Recipe, photo: media.Picture, target: Path) -> Job:
     if str(target) != STDIO:
         media.check_target(target, (job.photo.shape[-2], job.photo.shape[-1]))
     return job
+
+
+def _listener(
+    job: Job,
+    photo: media.Picture,
+    target: Path,
+    on_event: OnEvent,
+    preview_every: int | None,
+    film: "Timelapse | None",
+) -> OnStep:
+    """What tells of every step, films it, and now and then writes the picture so far."""
+    # Where it goes tile by tile there is no picture on the way.
+    every = preview_every if job.stylizer.can.steps and str(target) != STDIO else None
+
+    def step(step: Step) -> None:
+        on_event({"event": "step", "done": step.done, "total": step.total, **_sums(step.losses)})
+        if every and step.done % every == 0:
+            save(recolored(job, full_size(job, step.image)), photo, job.recipe, target)
+            on_event({"event": "preview", "output": str(target), "done": step.done})
+        if film is not None:
+            film.add(step)
+
+    return step
 
 
 def _beside(timelapse: Path | None) -> Event:

@@ -37,13 +37,16 @@ def read_styles(
         if isinstance(source, Style):
             recolor = recipe.color == "match"
         else:
-            check_visible(source.alpha, name)
-            pixels, seen = source.pixels, None if source.alpha is None else source.alpha > 0
-            pixels = color.match(pixels, photo, seen) if recipe.color == "match" else pixels
+            pixels = _matched(source, photo, name) if recipe.color == "match" else source.pixels
             source = Style.of(pixels, encoder, _called(name), mask=source.alpha)
         styles[name] = source
     check_encoder(styles.values(), encoder.name)
     return styles, recolor
+
+
+def _matched(style: media.Picture, photo: Tensor, name: str) -> Tensor:
+    check_visible(style.alpha, name)
+    return color.match(style.pixels, photo, None if style.alpha is None else style.alpha > 0)
 
 
 def read_begun(recipe: Recipe, photo: Tensor, given: Mapping[str, Source]) -> Tensor | None:

@@ -215,13 +215,12 @@ def about(path: Path) -> dict[str, str]:
     return {key: str(value) for key, value in weights.read_header(path).config.items()}
 
 
-def make(pictures: Sequence[Path], encoder: str, name: str) -> Style:
+def make(pictures: Sequence[Path], encoder: str, name: str, file: Path | None = None) -> Style:
     """The style of a picture, or the average of several pictures' styles.
 
-    Raises BadInput for a name of the gallery: what networks have learned goes by names.
+    file: where it goes; see ``check_name``, which raises BadInput
     """
-    if name in gallery():
-        raise BadInput(f"{name!r} is a style of the gallery: give yours another name.")
+    check_name(name, file)
     network = load_encoder(encoder)
     return Style.mean([Style.of(picture, network) for picture in pictures], name)
 
@@ -266,6 +265,16 @@ def open_style(source: str) -> Style:
     if not Path(source).is_file():
         raise BadPicture(f"There is no style file {source!r}.")
     return Style.load(Path(source))
+
+
+def check_name(name: str, file: Path | None) -> None:
+    """Raise BadInput for a name of the gallery, but for that of the file that is written anew.
+
+    What networks have learned goes by names: they would paint the other style.
+    """
+    known = gallery().get(name)
+    if known is not None and (file is None or known.resolve() != file.resolve()):
+        raise BadInput(f"{name!r} is a style of the gallery: give the picture another name.")
 
 
 def check_visible(mask: Tensor | None, name: str) -> None:

@@ -1,7 +1,7 @@
 """A batch: what of the photos is not finished is painted, and written down."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -177,7 +177,7 @@ class _Plan:
         chosen = targets(
             list(sources), self.order.kind, owners, lambda owner: _lost(owner, sources), films
         )
-        _check_spared(self.order, {*chosen.values()})
+        _check_spared(self.order, chosen.values())
         return [
             Item(name, sources[name], chosen[name], name in films)
             for name in chosen
@@ -185,13 +185,15 @@ class _Plan:
         ]
 
 
-def _check_spared(order: Order, targets: Set[str]) -> None:
+def _check_spared(order: Order, targets: Collection[str]) -> None:
     """Raise BadOutput where a picture would take the place of a style or a mask."""
-    for name in order.recipe.sources():
-        if isinstance(order.output, Path) and name and is_file(name):
-            path, folder = Path(name).resolve(), order.output.resolve()
-            if path.is_relative_to(folder) and path.relative_to(folder).as_posix() in targets:
-                raise BadOutput(f"{name} is read, and a picture would take its place. Move it.")
+    if isinstance(order.output, Storage):
+        return
+    folder = order.output.resolve()
+    for name in filter(is_file, order.recipe.sources()):
+        path = Path(name).resolve()
+        if path.is_relative_to(folder) and path.relative_to(folder).as_posix() in targets:
+            raise BadOutput(f"{name} is read, and a picture would take its place. Move it.")
 
 
 def _owner(row: Known, sources: Mapping[str, Source]) -> str:

@@ -56,7 +56,7 @@ def styles_make(
     if not output.name.endswith(SUFFIX):
         raise BadInput(f"A style file ends in {SUFFIX}: name it {output.stem}{SUFFIX}.")
     facts = {"title": title, "artist": artist}
-    style = make(pictures, encoder, output.name.removesuffix(SUFFIX))
+    style = make(pictures, encoder, output.name.removesuffix(SUFFIX), output)
     style.with_facts({key: value for key, value in facts.items() if value}).save(output)
     click.echo(output)
 

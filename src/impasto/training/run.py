@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from impasto import weights
-from impasto.errors import BadInput, unknown
+from impasto.errors import unknown
 from impasto.files import replacing, writing
 from impasto.media.image import read, scaled, write
 from impasto.networks.painters import GALLERY
 from impasto.runtime import Runtime
-from impasto.style import SUFFIX, Style, gallery
+from impasto.style import SUFFIX, Style, check_name
 from impasto.training import adain, distributed, dumoulin, encoder, ghiasi, johnson, row, wct
 from impasto.training.job import SHEET, Job, Trained
 from impasto.training.johnson import JohnsonRecipe
@@ -94,8 +94,7 @@ def learn_style(
     name, content = picture.stem, read(picture).pixels
     styles = weights.user_folder().parent / "styles"
     style_file = styles / f"{name}{SUFFIX}"
-    if gallery().get(name, style_file) != style_file:
-        raise BadInput(f"{name!r} is a style of the gallery: give the picture another name.")
+    check_name(name, style_file)
     network = weights.user_folder() / weights.file_name("johnson", name)
     path = train_recipe(
         _settings(method, picture, steps),

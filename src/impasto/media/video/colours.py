@@ -106,10 +106,11 @@ def from_rgb(pixels: NDArray[Any], colours: Colours, layout: str, shape: Any = N
 
     kind = "rgba" if pixels.shape[2] == 4 else "rgb48le" if pixels.dtype == np.uint16 else "rgb24"
     frame: Any = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), kind)
+    shape = shape or reformatter()
     if layout == "bgra":
-        return frame.reformat(format=layout)
+        return shape.reformat(frame, format=layout)
     matrix = 5 if colours.matrix == BT601 else colours.matrix  # as swscale calls it
-    done = (shape or reformatter()).reformat(
+    done = shape.reformat(
         frame,
         format=layout,
         dst_colorspace=matrix,

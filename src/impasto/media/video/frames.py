@@ -74,6 +74,14 @@ class Span:
         return start, 2**62 if self.stop is None else film.ticks(self.stop)
 
 
+def av_open(path: Path | str, mode: str = "r", **options: Any) -> Any:
+    """A file as FFmpeg opens it: absolute, for it takes a name with a colon for an address.
+
+    Raises av.FFmpegError, and BadInput where the extra is missing.
+    """
+    return required("av").open(str(Path(path).absolute()), mode, **options)
+
+
 def required(package: str) -> Any:
     """A package of the extra ``video``.
 

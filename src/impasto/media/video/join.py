@@ -10,13 +10,16 @@ from typing import Any
 from impasto.files import replacing
 from impasto.media.video import animation
 from impasto.media.video.colours import tag
-from impasto.media.video.frames import Film, OnNotice, Span, required
+from impasto.media.video.frames import Film, OnNotice, Span, av_open, required
 from impasto.media.video.parts import Coding, Part, encoding, packets, pictures, shown
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """What FFmpeg calls the containers."""
 
 MOST = "A film named .mkv takes almost everything"
+
+STALE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
+"""Tags that tell how a film was encoded."""
 
 PLACE = ("location", "gps", "xyz")
 """Parts of the names of tags that tell where a film was shot."""
@@ -43,13 +46,12 @@ def assemble(
     if coding.animated:
         _animation(parts, film, target)
         return
-    av = required("av")
     options = {"movflags": "+faststart"} if coding.suffix in (".mp4", ".m4v", ".mov") else {}
     kind = CONTAINERS[coding.suffix]
     with (
         replacing(target) as file,
         encoding(target),
-        av.open(str(Path(file.name).absolute()), "w", format=kind, options=options) as out,
+        av_open(file.name, "w", format=kind, options=options) as out,
     ):
         out.metadata.update({**metadata(film), "comment": comment})
         _copy(parts, coding, film, span, out, on_notice)
@@ -58,10 +60,9 @@ def assemble(
 def _copy(
     parts: Sequence[Part], coding: Coding, film: Film, span: Span, out: Any, on_notice: OnNotice
 ) -> None:
-    av = required("av")
     shift = _shift(parts, film, span)
     end = sum(parts[-1].times[-1]) * film.time_base
-    with av.open(str(parts[0].path.absolute())) as first:
+    with av_open(parts[0].path) as first:
         stream = out.add_stream_from_template(first.streams.video[0])
         stream.time_base = coding.time_base
         if (rate := _rate(parts, coding.time_base)) is not None:
@@ -74,7 +75,7 @@ def _copy(
             for _, _, packet in video:
                 out.mux(packet)
             return
-        with av.open(str(film.path.absolute()), metadata_errors="replace") as source:
+        with av_open(film.path, metadata_errors="replace") as source:
             streams = _others(source, out, on_notice)
             _chapters(source, out, shift, end)
             out.start_encoding()
@@ -207,11 +208,12 @@ def metadata(film: Film) -> dict[str, str]:
     """Title and the like of a film; not how it was encoded, nor the place, as of pictures."""
     if film.loops is not None:
         return {}
-    av = required("av")
-    with av.open(str(film.path.absolute()), metadata_errors="replace") as source:
-        stale = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-        kept = {key: text for key, text in source.metadata.items() if key.lower() not in stale}
-    return {key: text for key, text in kept.items() if not any(w in key.lower() for w in PLACE)}
+    with av_open(film.path, metadata_errors="replace") as source:
+        return {key: text for key, text in source.metadata.items() if _stays(key.lower())}
+
+
+def _stays(tag: str) -> bool:
+    return tag not in STALE and not any(word in tag for word in PLACE)
 
 
 def _chapters(source: Any, out: Any, shift: Fraction, end: Fraction) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from impasto.errors import BadOutput
 from impasto.files import replacing, writing
 from impasto.media.video.colours import Colours, from_rgb, reformatter, tag
-from impasto.media.video.frames import required
+from impasto.media.video.frames import av_open, required
 
 H264 = ("libx264", {"crf": "18", "preset": "veryfast", "partitions": "i8x8"})
 """Without the smaller blocks of motion: films of paint look better by 0.2 dB, in files as large."""
@@ -35,15 +35,6 @@ CODECS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
 }
 """Encoder and its settings by suffix of a film; all else that can be written is an animation."""
-
-
-def takes_deep(suffix: str) -> bool:
-    """Whether a film of that suffix can have 10 bits here; VP9 is built without, mostly."""
-    if suffix not in CODECS:
-        return False
-    codec = required("av").Codec(CODECS[suffix][0], "w")
-    return any(layout.name == "yuv420p10le" for layout in codec.video_formats)
-
 
 NOTE = "work.json"
 
@@ -106,13 +97,12 @@ class Encoder:
     """Writes one part."""
 
     def __init__(self, path: Path, coding: Coding) -> None:
-        av = required("av")
         self.path, self.coding = path, coding
         self.times: list[tuple[int, int]] = []
         self._shape = reformatter()
         codec, options = LOSSLESS if coding.animated else CODECS[coding.suffix]
         with encoding(path):
-            self._file = av.open(str(path.absolute()), "w", format="nut")
+            self._file = av_open(path, "w", format="nut")
             self._stream = self._file.add_stream(codec, options=dict(options))
             self._set_up(self._stream.codec_context)
 
@@ -237,6 +227,14 @@ def begun(folder: Path, work: Mapping[str, object]) -> Mapping[str, object] | No
     return dict(known["settled"]) if same else None
 
 
+def takes_deep(suffix: str) -> bool:
+    """Whether a film of that suffix can have 10 bits here; VP9 is built without, mostly."""
+    if suffix not in CODECS:
+        return False
+    codec = required("av").Codec(CODECS[suffix][0], "w")
+    return any(layout.name == "yuv420p10le" for layout in codec.video_formats)
+
+
 @contextmanager
 def encoding(path: Path) -> Iterator[None]:
     """Turn what FFmpeg and the operating system say while ``path`` is written into BadOutput."""
@@ -249,8 +247,7 @@ def encoding(path: Path) -> Iterator[None]:
 
 def packets(part: Part) -> list[Any]:
     """The encoded frames of a part in the order in which they are decoded."""
-    av = required("av")
-    with av.open(str(part.path.absolute())) as file:
+    with av_open(part.path) as file:
         return [packet for packet in file.demux(file.streams.video[0]) if packet.size]
 
 
@@ -265,8 +262,7 @@ def shown(part: Part, found: list[Any]) -> list[tuple[int, int]]:
 
 def pictures(parts: Sequence[Part]) -> Iterator[NDArray[np.uint8]]:
     """The frames of lossless parts, one after the other.  ->  (H, W, 4)"""
-    av = required("av")
     for part in parts:
-        with av.open(str(part.path.absolute())) as file:
+        with av_open(part.path) as file:
             for frame in file.decode(video=0):
                 yield frame.to_ndarray(format="rgba")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from impasto.errors import BadPicture
 from impasto.media.video.colours import of_frame, reformatter, to_rgb
-from impasto.media.video.frames import Film, Frame, OnNotice, Span, required
+from impasto.media.video.frames import Film, Frame, OnNotice, Span, av_open, required
 
 MICRO = 1_000_000
 """Ticks of a container's clock in a second."""
@@ -59,7 +59,7 @@ def frames(film: Film, span: Span, after: int | None, on_notice: OnNotice) -> It
     with opened(film.path) as (container, stream):
         shape, last = reformatter(), -(2**62)
         broken: list[str] = []
-        for frame, pts, end in _timed(_from(film, container, stream, start, broken), film, stream):
+        for frame, pts, end in _timed(_from(film, container, stream, start, broken), stream):
             if pts >= stop:
                 break
             last = pts
@@ -82,7 +82,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """
     av = required("av")
     try:
-        container = av.open(str(path.absolute()), metadata_errors="replace")
+        container = av_open(path, metadata_errors="replace")
     except av.FFmpegError as error:
         raise _unreadable(path, error) from error
     with container:
@@ -159,14 +159,14 @@ def _from(film: Film, container: Any, stream: Any, start: int, broken: list[str]
         yield from decoded(again, same, broken)
 
 
-def _timed(frames: Iterator[Any], film: Film, stream: Any) -> Iterator[tuple[Any, int, int]]:
+def _timed(frames: Iterator[Any], stream: Any) -> Iterator[tuple[Any, int, int]]:
     """Each frame with the tick when it is shown and the one when the next is, or all ends.
 
     What a decoder says of how long may be of another frame, where they are stored in another order.
     """
     held, since = None, -(2**62)
     for frame in frames:
-        now = _time(frame, film, since)
+        now = _time(frame, since)
         if held is not None:
             yield held, since, now
         held, since = frame, now
@@ -176,7 +176,7 @@ def _timed(frames: Iterator[Any], film: Film, stream: Any) -> Iterator[tuple[Any
         yield held, since, since + min(known, default=0)
 
 
-def _time(frame: Any, film: Film, last: int) -> int:
+def _time(frame: Any, last: int) -> int:
     """When a frame is shown, later than the ``last`` in any case."""
     step = frame.duration or 1
     if frame.pts is None:
