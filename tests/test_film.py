@@ -678,3 +678,17 @@ def test_a_film_goes_on_from_no_picture(clip: Path, tmp_path: Path) -> None:
         paint_film(told, tmp_path / "out.mp4")
     with pytest.raises(BadInput, match=r"a\.png: a picture"):
         paint_stream(told, SIZE, io.BytesIO(), io.BytesIO(), 0, lambda text: None)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+@pytest.mark.parametrize("words", [["stream", "64", "48"], ["video", "clip.mp4", "out.mp4"]])
+def test_standard_output_without_room(clip: Path, words: list[str]) -> None:
+    """One line and the exit code of what cannot be written, also at the very end."""
+    command = [sys.executable, "-m", "impasto", *words, "-s", "starry-night", "--method", "adain"]
+    command += ["--json"] if words[0] == "video" else []
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, input=picture(0).tobytes(), stdout=full, stderr=PIPE, cwd=clip.parent
+        )
+    assert done.returncode == 4
+    assert done.stderr.count(b"No space left") == 1 and b"Traceback" not in done.stderr

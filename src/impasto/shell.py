@@ -1,6 +1,7 @@
 """How a command leaves: every error becomes one line and an exit code."""
 
 import atexit
+import errno
 import gc
 import os
 import signal
@@ -12,9 +13,12 @@ from typing import Any, NoReturn
 
 import click
 
-from impasto.errors import ImpastoError, Notice, OutOfMemory, for_want_of_memory
+from impasto.errors import BadOutput, ImpastoError, Notice, OutOfMemory, for_want_of_memory
 
 INTERRUPTED = 130
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the operating system says where there is no room."""
 
 
 @contextmanager
@@ -55,8 +59,7 @@ class Impasto(click.Group):
             click.echo("impasto: interrupted.", err=True)
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
-            # The reader of a pipe has gone: nothing more can be said, and Python must not try.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _say_no_more()
             sys.exit(1)
         except Exception as error:
             if debug:
@@ -64,9 +67,18 @@ class Impasto(click.Group):
             if for_want_of_memory(error):
                 click.echo("impasto: There is not enough memory: use a smaller --size.", err=True)
                 sys.exit(OutOfMemory.exit_code)
+            if isinstance(error, OSError) and error.errno in FULL:
+                _say_no_more()
+                click.echo(f"impasto: Cannot write: {error.strerror}. Make room first.", err=True)
+                sys.exit(BadOutput.exit_code)
             what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             click.echo(f"impasto: {what} (add --debug for the traceback).", err=True)
             sys.exit(1)
+
+
+def _say_no_more() -> None:
+    """Whoever read standard output has gone, or it is full: Python must not try at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _usually = warnings.formatwarning
